@@ -1,0 +1,47 @@
+#include "oci-spec/parse_config.h"
+
+#include "oci-spec/fields.h"
+#include "oci-spec/parse_parts.h"
+
+namespace husk::oci {
+namespace {
+
+// config.md#configRoot
+Result<Root> read_root(const JsonReader& json) {
+  Root root;
+  TRY(read_required(json, "path", root.path));
+  TRY(read(json, "readonly", root.readonly));
+  return root;
+}
+
+Result<Spec> read_spec(const JsonReader& json) {
+  TRY(json.expect_object());
+  Spec spec;
+  TRY(read_required(json, "ociVersion", spec.oci_version));
+  TRY(read_object(json, "root", spec.root, read_root));
+  TRY(read_list(json, "mounts", spec.mounts, kMaxMounts, read_mount));
+  TRY(read_object(json, "process", spec.process, read_process));
+  TRY(read(json, "hostname", spec.hostname));
+  TRY(read(json, "domainname", spec.domainname));
+  TRY(read_object(json, "hooks", spec.hooks, read_hooks));
+  TRY(read(json, "annotations", spec.annotations));
+  TRY(read_object(json, "linux", spec.linux, read_linux));
+  return spec;
+}
+
+Result<Spec> parse_valid_config(std::string_view text) {
+  const auto json = TRY(parse_json(text));
+  auto spec = TRY(read_spec(JsonReader{json}));
+  TRY(validate(spec));
+  return spec;
+}
+
+}  // namespace
+
+Result<Spec> parse_config(std::string_view text) {
+  auto spec = parse_valid_config(text);
+  if (!spec.has_value()) return cite(std::move(spec).error(), "");
+  return spec;
+}
+
+}  // namespace husk::oci
