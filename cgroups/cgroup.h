@@ -1,0 +1,108 @@
+// The façade of cgroups/: one interface, two backends (v2/ first class, v1/ for hybrid hosts).
+// Order: make_plan (pure) → create → the child is born into it (v2: clone_fd() with
+// CLONE_INTO_CGROUP) or added (v1: add_process) → freeze/thaw/kill_all → remove.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "oci-spec/runtime_spec.h"
+
+namespace husk::cgroups {
+
+enum class Version : std::uint8_t { v1, v2 };
+Version host_version();  // from statfs of /sys/fs/cgroup; hybrid counts as v1
+
+enum class Driver : std::uint8_t { cgroupfs, systemd, disabled };
+
+enum class Need : std::uint8_t {
+  required,    // its absence is an error that names the controller
+  if_present,  // skipped where the kernel has no such file
+  otherwise,   // only where the file before it was absent; then required
+};
+struct ControlFile {
+  std::string name;   // "memory.max"
+  std::string value;  // "134217728"
+  Need need = Need::required;
+  bool operator==(const ControlFile&) const = default;
+};
+
+// What create will do: a path below the hierarchy root(s), and the files to write in order.
+struct Plan {
+  Driver driver = Driver::cgroupfs;
+  Version version = Version::v2;
+  std::string path;                          // "/kubepods/pod1/abc"; absolute below the mount
+  std::vector<ControlFile> files;            // v1: "memory/memory.limit_in_bytes" (controller first)
+  std::vector<oci::DeviceRule> device_rules; // in order; always begins with deny-all
+  bool check_memory_usage = false;           // update: refuse a memory limit below the usage
+};
+// `cgroups_path` "" means "/husk/<id>", a relative one "/husk/<path>", below the root of the mounted
+// hierarchies. Errors: invalid (with the resource's JSON pointer), unsupported.
+// Source: config-linux.md#control-groups.
+Result<Plan> make_plan(const std::string& cgroups_path, const oci::Resources& resources, const std::string& id,
+                       Driver driver);
+// The same for a given version; pure.
+Result<Plan> make_plan_for(Version version, const std::string& cgroups_path, const oci::Resources& resources,
+                           const std::string& id, Driver driver);
+
+struct MemoryStats {
+  std::uint64_t usage_bytes = 0;
+  std::uint64_t working_set_bytes = 0;  // usage - inactive_file
+  std::uint64_t rss_bytes = 0;
+  std::uint64_t limit_bytes = 0;        // 0 = none
+  std::uint64_t page_faults = 0;
+  std::uint64_t major_page_faults = 0;
+  std::uint64_t swap_bytes = 0;
+  std::uint64_t oom_kills = 0;
+};
+struct Stats {
+  std::int64_t timestamp_ns = 0;
+  std::uint64_t cpu_usage_ns = 0;
+  std::uint64_t cpu_throttled_ns = 0;
+  MemoryStats memory;
+  std::uint64_t pids = 0;
+};
+
+class Cgroup {
+ public:
+  virtual ~Cgroup() = default;
+  virtual const std::string& path() const = 0;
+  // Borrowed directory fd for CLONE_INTO_CGROUP, or -1 on v1.
+  virtual int clone_fd() const = 0;
+  virtual Status add_process(pid_t pid) = 0;
+  virtual Status freeze() = 0;   // returns when frozen
+  virtual Status thaw() = 0;
+  virtual Result<bool> is_frozen() = 0;
+  virtual Status kill_all(int signal) = 0;           // recursive; SIGKILL is race-free
+  virtual Result<std::vector<pid_t>> processes() = 0;  // recursive
+  // update: writes plan.files; on failure the files written before get their earlier values back.
+  // Device rules stay as they were created.
+  virtual Status apply(const Plan& plan) = 0;
+  // v2: gives the directory and the files that the kernel names to a container that has its own cgroup
+  // namespace and a writable mount. v1: nothing. Source: config-linux.md#cgroup-ownership.
+  virtual Status delegate(uid_t uid, gid_t gid) = 0;
+  virtual Result<Stats> stats() = 0;
+  // Kills what is left, waits for it to be gone (events, no sleeps) and removes the directories
+  // this cgroup created and its empty sub-cgroups. Absence is success.
+  virtual Status remove() = 0;
+};
+// Creates directories (what it created is removed again when a later step fails) and writes limits.
+// Errors: exists (the path holds processes of somebody else), unsupported (a controller is missing).
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan);
+// Opens an existing one by the path of its plan (kept in the container's state); "" gives none().
+// Errors: not_found (already removed: `delete` treats that as success, or calls remove_path).
+Result<std::unique_ptr<Cgroup>> open(const std::string& path, Version version);
+// open() and remove(); absence is success.
+Status remove_path(const std::string& path, Version version);
+// No cgroup at all (--cgroup-manager disabled): every verb succeeds and does nothing.
+std::unique_ptr<Cgroup> none();
+
+// OOM kills so far, by path; for reasons after the exit. 0 when unknown.
+std::uint64_t read_oom_kills(const std::string& path);
+
+}  // namespace husk::cgroups

@@ -1,0 +1,143 @@
+#include "cgroups/control_file.h"
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace husk::cgroups {
+namespace {
+
+std::string file_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string controller_of(const std::string& path) {
+  const auto name = file_name(path);
+  return name.substr(0, name.find('.'));
+}
+
+// An empty write() never reaches the file's handler; a newline means "empty" to the kernel.
+Status write_once(const Target& target) {
+  return write_existing(AT_FDCWD, target.path, target.value.empty() ? "\n" : target.value);
+}
+
+bool is_absent(const Status& status) { return !status.has_value() && status.error().os_errno() == ENOENT; }
+
+struct Written {
+  std::string path;
+  std::string before;
+  std::string value;
+};
+
+// Files with a line for each device take one line a write, and a device without a line had no limit.
+// Source: cgroup-v2.rst io.max; blkio-controller.rst (0 removes a limit).
+std::vector<std::string> earlier_values(const Written& file) {
+  const auto name = file_name(file.path);
+  const auto device = file.value.substr(0, file.value.find(' '));
+  const bool by_device = device.find(':') != std::string::npos && device.size() < file.value.size();
+  if (!by_device) return {std::string{trim(file.before)}};
+  for (const auto line : split(file.before, '\n'))
+    if (line.starts_with(device + " ")) return {std::string{line}};
+  if (name == "io.max") return {device + " rbps=max wbps=max riops=max wiops=max"};
+  if (name == "io.weight" || name == "io.bfq.weight") return {device + " default"};
+  return {device + " 0"};
+}
+
+void restore(const std::vector<Written>& written) {
+  for (auto file = written.rbegin(); file != written.rend(); ++file)
+    for (const auto& value : earlier_values(*file)) (void)write_once({.path = file->path, .value = value});
+}
+
+// One pass over the targets. `before` collects earlier values when it is given.
+Status write_pass(const std::vector<Target>& targets, std::vector<Written>* before) {
+  std::vector<const Target*> refused;
+  bool previous_absent = false;
+  for (const auto& target : targets) {
+    if (target.need == Need::otherwise && !previous_absent) continue;
+    const auto earlier = before != nullptr ? read_text(target.path) : std::string{};
+    const auto done = write_once(target);
+    previous_absent = is_absent(done);
+    if (previous_absent && target.need == Need::if_present) continue;
+    if (!done.has_value()) {
+      if (done.error().os_errno() != EINVAL) return explain(done.error(), target.path);
+      refused.push_back(&target);
+    }
+    if (before != nullptr) before->push_back({target.path, earlier, target.value});
+  }
+  for (const auto* target : refused) {
+    const auto done = write_once(*target);
+    if (!done.has_value()) return explain(done.error(), target->path);
+  }
+  return ok();
+}
+
+}  // namespace
+
+Error explain(Error error, const std::string& path) {
+  const auto controller = controller_of(path);
+  switch (error.os_errno()) {
+    case ENOENT:
+      return std::move(error).as(Kind::unsupported).hint(
+          format_text("the cgroup controller {} is not enabled here (cgroup.controllers, and cgroup.subtree_control of "
+                      "the parent), or this kernel has no such file", quote(controller)));
+    case EINVAL:
+    case ERANGE:
+    case ENODEV:
+      return std::move(error).as(Kind::invalid).hint(
+          format_text("the kernel does not take this value for {}", file_name(path)));
+    case EROFS:
+      return std::move(error).hint("the cgroup file system is mounted read-only here; mount it read-write, or use "
+                                   "--cgroup-manager disabled");
+    case EPERM:
+    case EACCES:
+      return std::move(error).hint("no permission in this part of the cgroup hierarchy; run as root, or use a path "
+                                   "below a cgroup delegated to this user");
+    case EBUSY:
+      if (path.ends_with("cgroup.subtree_control"))
+        return std::move(error).hint("this cgroup has processes of its own, so its controllers cannot be passed on; "
+                                     "move them into a sub-cgroup, or choose another parent");
+      return std::move(error).hint("the cgroup's usage is above the new limit, or it is in use");
+    case EOPNOTSUPP:
+      return std::move(error).hint("the cgroup is in a threaded or invalid domain (cgroup.type), or this kernel has "
+                                   "dropped the file's function");
+    default: return error;
+  }
+}
+
+Status write_targets(const std::vector<Target>& targets) { return write_pass(targets, nullptr); }
+
+Status replace_targets(const std::vector<Target>& targets) {
+  std::vector<Written> written;
+  auto done = write_pass(targets, &written);
+  if (!done.has_value()) restore(written);
+  return done;
+}
+
+std::string read_text(const std::string& path) {
+  auto text = read_file(path);
+  return text.has_value() ? std::move(text).value() : std::string{};
+}
+
+std::uint64_t read_number(const std::string& path) {
+  const auto number = parse_uint64(trim(read_text(path)));
+  return number.has_value() ? number.value() : 0;
+}
+
+std::uint64_t keyed_number(std::string_view text, std::string_view key) {
+  for (const auto line : split(text, '\n')) {
+    if (line.size() <= key.size() || !line.starts_with(key) || line[key.size()] != ' ') continue;
+    const auto number = parse_uint64(trim(line.substr(key.size() + 1)));
+    return number.has_value() ? number.value() : 0;
+  }
+  return 0;
+}
+
+bool has_word(std::string_view text, std::string_view word) {
+  for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+    const auto is_space = [&text](std::size_t i) { return i >= text.size() || text[i] == ' ' || text[i] == '\n'; };
+    if ((at == 0 || is_space(at - 1)) && is_space(at + word.size())) return true;
+  }
+  return false;
+}
+
+}  // namespace husk::cgroups

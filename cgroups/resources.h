@@ -1,0 +1,26 @@
+// linux.resources → the control files to write. Pure; one table for each version.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "cgroups/cgroup.h"
+#include "oci-spec/runtime_spec.h"
+
+namespace husk::cgroups {
+
+// Rules that hold on both versions: ranges, CPU lists, names. Errors: invalid, with the JSON pointer.
+// Source: config-linux.md#control-groups and the kernel's own limits.
+Status check_resources(const oci::Resources& resources);
+
+// An error that names the place, as JsonReader::error does: `"/linux/resources/pids": …`.
+Error resource_error(Kind kind, std::string_view pointer, std::string_view what);
+
+namespace v2 {
+Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources);
+}
+namespace v1 {
+Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources);
+}
+
+}  // namespace husk::cgroups

@@ -1,0 +1,32 @@
+// A cgroup with its sub-cgroups as directories, in any one hierarchy.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace husk::cgroups {
+
+// mkdir -p of `path` below `mount`; appends what it made to `made`, outermost first.
+// Errors: exists when the last directory was there before.
+Status make_cgroup(const std::string& mount, const std::string& path, std::vector<std::string>& made);
+
+// rmdir, ignoring failure: for roll-backs and parents that may be in use.
+void remove_empty(const std::vector<std::string>& directories);  // in the order given
+
+// This directory and all below it, deepest first. An absent one gives nothing.
+Result<std::vector<std::string>> find_tree(const std::string& directory);
+
+// Of the whole tree. Processes of PID namespaces that we cannot see are left out (the kernel says 0).
+Result<std::vector<pid_t>> tree_processes(const std::string& directory);
+
+// Sends `signal` to each; one that ended meanwhile is no error.
+Status signal_processes(const std::vector<pid_t>& processes, int signal);
+
+// Removes a tree without processes, deepest first. Errors: busy.
+Status remove_empty_tree(const std::string& directory);
+
+}  // namespace husk::cgroups

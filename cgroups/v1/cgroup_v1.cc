@@ -1,0 +1,268 @@
+#include "cgroups/v1/cgroup_v1.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/rollback.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "cgroups/control_file.h"
+#include "cgroups/path.h"
+#include "cgroups/tree.h"
+#include "cgroups/v1/device_list.h"
+#include "cgroups/v1/freezer.h"
+#include "cgroups/v2/cgroup_v2.h"
+
+namespace husk::cgroups::v1 {
+namespace {
+
+constexpr int kWaitMs = 10000;
+constexpr int kKillRounds = 8;  // without a freezer a process may fork between listing and signal
+constexpr int kRemoveAttempts = 50;
+
+Error controller_missing(const std::string& controller, const std::string& file) {
+  return Error{Kind::unsupported, format_text("{} needs the cgroup v1 controller {}, which is not mounted", quote(file),
+                                              quote(controller))}
+      .hint("mount it (mount -t cgroup -o NAME none /sys/fs/cgroup/NAME), or remove the limit from the configuration");
+}
+
+// "memory/memory.limit_in_bytes" → its place. Absent controllers matter only to limits that were asked for.
+Result<std::vector<Target>> targets_of(const std::vector<Hierarchy>& hierarchies, const std::string& path,
+                                       const std::vector<ControlFile>& files) {
+  std::vector<Target> targets;
+  for (const auto& file : files) {
+    const auto slash = file.name.find('/');
+    const auto controller = file.name.substr(0, slash);
+    const auto* hierarchy = find_hierarchy(hierarchies, controller);
+    if (hierarchy == nullptr && file.need == Need::if_present) continue;
+    if (hierarchy == nullptr) return controller_missing(controller, file.name.substr(slash + 1));
+    targets.push_back(
+        {.path = hierarchy->mount + path + file.name.substr(slash), .value = file.value, .need = file.need});
+  }
+  return targets;
+}
+
+class CgroupV1 final : public Cgroup {
+ public:
+  CgroupV1(std::string path, std::vector<Hierarchy> hierarchies, std::vector<std::string> made)
+      : path_{std::move(path)}, hierarchies_{std::move(hierarchies)}, made_{std::move(made)} {
+    const auto* hybrid = find_hierarchy(hierarchies_, kUnified);
+    if (hybrid == nullptr) return;
+    auto opened = v2::open(path_, hybrid->mount);  // absent when somebody else made the cgroup
+    if (opened.has_value()) unified_ = std::move(opened).value();
+  }
+
+  const std::string& path() const override { return path_; }
+  int clone_fd() const override { return -1; }
+  Status add_process(pid_t pid) override;
+  Status freeze() override;
+  Status thaw() override;
+  Result<bool> is_frozen() override;
+  Status kill_all(int signal) override;
+  Result<std::vector<pid_t>> processes() override;
+  Status apply(const Plan& plan) override;
+  Status delegate(uid_t, gid_t) override { return ok(); }  // handing v1 to a container is not safe
+  Result<Stats> stats() override {
+    TRY(sys::fstatat(AT_FDCWD, main_directory(), 0));
+    return read_stats(hierarchies_, path_);
+  }
+  Status remove() override;
+
+ private:
+  // The hierarchy that lists the processes: all of them hold the same ones.
+  std::string main_directory() const {
+    const auto* hierarchy = find_hierarchy(hierarchies_, "freezer");
+    return (hierarchy != nullptr ? hierarchy->mount : hierarchies_.front().mount) + path_;
+  }
+  Result<std::string> freezer() const {
+    const auto* hierarchy = find_hierarchy(hierarchies_, "freezer");
+    if (hierarchy == nullptr) return controller_missing("freezer", "freezer.state");
+    return hierarchy->mount + path_;
+  }
+  Status kill_round(int signal, bool& nobody);
+  Status remove_directories();
+  Status empty_and_remove();
+  void remove_parents();
+
+  std::string path_;
+  std::vector<Hierarchy> hierarchies_;
+  std::vector<std::string> made_;    // what create made above the cgroup itself
+  std::unique_ptr<Cgroup> unified_;  // hybrid hosts: freeze, kill and events of v2
+};
+
+Status CgroupV1::add_process(pid_t pid) {
+  for (const auto& hierarchy : hierarchies_) {
+    const auto file = hierarchy.mount + path_ + "/cgroup.procs";
+    const auto done = write_existing(AT_FDCWD, file, std::to_string(pid));
+    if (!done.has_value()) return explain(done.error(), file);
+  }
+  return ok();
+}
+
+Status CgroupV1::freeze() {
+  if (unified_ != nullptr) return unified_->freeze();
+  const auto directory = TRY(freezer());
+  return v1::freeze(directory);
+}
+
+Status CgroupV1::thaw() {
+  if (unified_ != nullptr) return unified_->thaw();
+  const auto directory = TRY(freezer());
+  return v1::thaw(directory);
+}
+
+Result<bool> CgroupV1::is_frozen() {
+  if (unified_ != nullptr) return unified_->is_frozen();
+  const auto directory = TRY(freezer());
+  return v1::is_frozen(directory);
+}
+
+Result<std::vector<pid_t>> CgroupV1::processes() { return tree_processes(main_directory()); }
+
+// One pass: freeze so that nobody forks, signal, thaw so that a SIGKILL takes effect.
+Status CgroupV1::kill_round(int signal, bool& nobody) {
+  const auto directory = freezer();
+  const bool was_frozen = directory.has_value() && v1::is_frozen(directory.value()).has_value() &&
+                          v1::is_frozen(directory.value()).value();
+  if (directory.has_value() && !was_frozen) (void)v1::freeze(directory.value());  // signal in any case
+  const auto found = processes();
+  const auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
+  if (directory.has_value() && (!was_frozen || signal == SIGKILL)) TRY(v1::thaw(directory.value()));
+  nobody = found.has_value() && found.value().empty();
+  if (signal == SIGKILL && found.has_value()) TRY(wait_for_exit(found.value(), kWaitMs));
+  return done;
+}
+
+Status CgroupV1::kill_all(int signal) {
+  if (unified_ != nullptr) return unified_->kill_all(signal);
+  bool nobody = false;
+  for (int round = 0; round < kKillRounds && !nobody; ++round) {
+    TRY(kill_round(signal, nobody));
+    if (signal != SIGKILL) break;
+  }
+  return ok();
+}
+
+Status CgroupV1::apply(const Plan& plan) {
+  const auto targets = TRY(targets_of(hierarchies_, path_, plan.files));
+  return replace_targets(targets);
+}
+
+Status CgroupV1::remove_directories() {
+  Status result = ok();
+  for (const auto& hierarchy : hierarchies_) {
+    auto done = sys::unlinkat(AT_FDCWD, hierarchy.mount + path_, AT_REMOVEDIR);
+    if (!done.has_value() && done.error().os_errno() == EBUSY) done = remove_empty_tree(hierarchy.mount + path_);
+    if (!done.has_value() && done.error().os_errno() != ENOENT) result = std::move(done);
+  }
+  return result;
+}
+
+Status CgroupV1::empty_and_remove() {
+  Status done = ok();
+  for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
+    std::vector<pid_t> left;
+    for (const auto& hierarchy : hierarchies_) {
+      const auto found = TRY(tree_processes(hierarchy.mount + path_));
+      left.insert(left.end(), found.begin(), found.end());
+    }
+    if (!left.empty()) TRY(kill_all(SIGKILL));
+    TRY(signal_processes(left, SIGKILL));  // who left one hierarchy only
+    TRY(wait_for_exit(left, kWaitMs));
+    done = remove_directories();
+    if (done.has_value() || done.error().os_errno() != EBUSY) return done;
+    // The kernel takes a dead task off its cgroup a moment after its end, and v1 has no event for it.
+    std::vector<sys::PollEntry> nothing;
+    TRY(sys::poll(nothing, 1));
+  }
+  return std::move(done).hint("somebody keeps adding processes to this cgroup");
+}
+
+Status CgroupV1::remove() {
+  const auto done = remove_directories();
+  if (!done.has_value()) {
+    if (done.error().os_errno() != EBUSY) return explain(done.error(), path_);
+    TRY(empty_and_remove());
+  }
+  remove_parents();
+  return ok();
+}
+
+void CgroupV1::remove_parents() {
+  remove_empty({made_.rbegin(), made_.rend()});
+  made_.clear();
+  if (!path_.starts_with(format_text("{}/", kDefaultParent))) return;
+  for (const auto& hierarchy : hierarchies_) remove_empty({format_text("{}{}", hierarchy.mount, kDefaultParent)});
+}
+
+// A new cpuset is empty and takes no process: it gets what its parent has.
+// Source: cgroup-v1/cpusets.rst section 1.3.
+Result<std::string> fill_cpuset(const std::string& mount, const std::string& path, const std::string& file) {
+  const auto own = TRY(read_file(mount + path + file));
+  if (!trim(own).empty() || path.empty()) return std::string{trim(own)};
+  const auto inherited = TRY(fill_cpuset(mount, path.substr(0, path.rfind('/')), file));
+  TRY(write_existing(AT_FDCWD, mount + path + file, inherited));
+  return inherited;
+}
+
+Status adopt_empty(const std::string& directory) {
+  const auto found = TRY(tree_processes(directory));
+  if (!found.empty())
+    return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(
+        "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there");
+  if (path_exists(directory + "/freezer.state")) TRY(v1::thaw(directory));
+  return ok();
+}
+
+Status fill(const std::vector<Hierarchy>& hierarchies, const Plan& plan, const std::vector<Target>& targets) {
+  if (const auto* cpuset = find_hierarchy(hierarchies, "cpuset")) {
+    TRY(fill_cpuset(cpuset->mount, plan.path, "/cpuset.cpus"));
+    TRY(fill_cpuset(cpuset->mount, plan.path, "/cpuset.mems"));
+  }
+  return write_targets(targets).during("write cgroup limits");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
+  auto hierarchies = TRY(read_hierarchies());
+  auto files = plan.files;
+  const auto device_lines = TRY(device_files(plan.device_rules));
+  files.insert(files.end(), device_lines.begin(), device_lines.end());
+  const auto targets = TRY(targets_of(hierarchies, plan.path, files));
+  std::vector<std::string> made;
+  Rollback rollback;
+  rollback.on_failure([&made] { remove_empty({made.rbegin(), made.rend()}); });
+  for (const auto& hierarchy : hierarchies) {
+    const auto fresh = make_cgroup(hierarchy.mount, plan.path, made);
+    if (fresh.has_value()) continue;
+    if (fresh.error().kind() != Kind::exists) return fresh.error();
+    TRY(adopt_empty(hierarchy.mount + plan.path));
+  }
+  TRY(fill(hierarchies, plan, targets));
+  rollback.commit();
+  std::erase_if(made, [&plan](const std::string& directory) { return directory.ends_with(plan.path); });
+  return std::unique_ptr<Cgroup>{
+      std::make_unique<CgroupV1>(plan.path, std::move(hierarchies), std::move(made))};
+}
+
+Result<std::unique_ptr<Cgroup>> open(const std::string& path) {
+  auto hierarchies = TRY(read_hierarchies());
+  // A removal that was cut short leaves some: any one is enough to go on with.
+  Status first = ok();
+  for (const auto& hierarchy : hierarchies) {
+    const auto there = sys::fstatat(AT_FDCWD, hierarchy.mount + path, 0);
+    if (there.has_value())
+      return std::unique_ptr<Cgroup>{
+          std::make_unique<CgroupV1>(path, std::move(hierarchies), std::vector<std::string>{})};
+    if (first.has_value()) first = there.error();
+  }
+  return first.error();
+}
+
+}  // namespace husk::cgroups::v1
