@@ -1,0 +1,166 @@
+// The child's side, in its new mount namespace, before pivot_root. Read `apply` at the end first.
+// Mounts are moved onto descriptors; no path of the container is ever put together as text.
+#include <errno.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "rootfs/attributes.h"
+#include "rootfs/cgroup_mount.h"
+#include "rootfs/copy_up.h"
+#include "rootfs/devices.h"
+#include "rootfs/fresh_mount.h"
+#include "rootfs/masked_paths.h"
+#include "rootfs/mount_point.h"
+#include "rootfs/rootfs.h"
+
+namespace husk::rootfs {
+namespace {
+
+bool has_setting(const MountOp& op, std::string_view key) {
+  for (const auto& [name, value] : op.settings)
+    if (name == key) return true;
+  return false;
+}
+
+// A tmpfs on a directory of the image has that directory's mode unless told otherwise, as with other
+// runtimes; the kernel's own default would be 1777.
+Status inherit_mode(MountOp& op, const MountPoint& place) {
+  if (!place.existed || has_setting(op, "mode")) return ok();
+  const auto info = TRY(sys::fstat(place.fd.get()));
+  op.settings.emplace_back("mode", format_text("{:o}", info.st_mode & 07777));
+  return ok();
+}
+
+Status apply_tmpfs(MountOp op, Ground& ground, bool user_namespace) {
+  const auto place = TRY(open_mount_point(ground, op.to, {}));
+  TRY(inherit_mode(op, place));
+  auto fresh = TRY(make_fresh(op, user_namespace));
+  if (op.copy_up && place.existed) TRY(copy_up(place.fd.get(), fresh.mount.get()));
+  TRY(attach_at(fresh.mount, place));
+  ground.forget_own(op.to);
+  ground.own.push_back({.path = op.to,
+                        .mount = std::move(fresh.mount),
+                        .read_only_later = (fresh_attributes(op) & MOUNT_ATTR_RDONLY) != 0});
+  return ok();
+}
+
+Status apply_fresh(const MountOp& op, Ground& ground, bool user_namespace) {
+  if (op.type == "tmpfs") return apply_tmpfs(op, ground, user_namespace);
+  const auto place = TRY(open_mount_point(ground, op.to, {.plain = op.type == "proc" || op.type == "sysfs"}));
+  const auto fresh = TRY(make_fresh(op, user_namespace));
+  ground.forget_own(op.to);
+  return attach_at(fresh.mount, place);
+}
+
+Status apply_bind(const MountOp& op, Ground& ground, const UniqueFd& source) {
+  if (!source.is_open()) return Error{Kind::internal, "the source of the bind mount was not prepared"};
+  const auto place = TRY(open_mount_point(ground, op.to, {.like_fd = source.get(), .plain = op.to == "/proc"}));
+  ground.forget_own(op.to);
+  return attach_at(source, place);
+}
+
+Status apply_cgroup(const MountOp& op, const RootfsPlan& plan, Ground& ground) {
+  const auto place = TRY(open_mount_point(ground, op.to, {}));
+  ground.forget_own(op.to);
+  return mount_cgroup_v1(op, place, plan.cgroup_namespace);
+}
+
+Status reconfigure(const MountOp& op, const UniqueFd& place) {
+  const auto fs = TRY(sys::fspick(place.get(), "", FSPICK_EMPTY_PATH));
+  for (const auto& [key, value] : op.settings) {
+    auto done = value.empty() ? sys::fsconfig_flag(fs.get(), key) : sys::fsconfig_string(fs.get(), key, value);
+    if (!done.has_value()) return done;
+  }
+  return sys::fsconfig_reconfigure(fs.get());
+}
+
+Status apply_remount(const MountOp& op, const Ground& ground) {
+  const auto place = TRY(ground.root.open_path(op.to));
+  Status done = op.reconfigure && !op.settings.empty() ? reconfigure(op, place) : ok();
+  if (done.has_value()) done = set_attributes(place, op);
+  if (!done.has_value() && done.error().os_errno() == EINVAL)
+    return std::move(done).hint(format_text("only a mount point can be remounted: is {} one?", quote(op.to)));
+  return done;
+}
+
+Status apply_one(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, std::size_t index) {
+  const auto& op = plan.mounts[index];
+  switch (op.act) {
+    case Act::bind: return apply_bind(op, ground, handles.mount_sources[index]);
+    case Act::fresh: return apply_fresh(op, ground, plan.bind_devices);
+    case Act::cgroup: return apply_cgroup(op, plan, ground);
+    case Act::remount: return apply_remount(op, ground);
+  }
+  return ok();
+}
+
+// From here nothing that is mounted or detached here reaches the host; with slave, its mounts still
+// come here. A shared root gets its type in finish: pivot_root refuses shared mounts.
+Status leave_host_propagation(const RootfsPlan& plan) {
+  const std::uint64_t type = (plan.root_propagation & (MS_PRIVATE | MS_UNBINDABLE)) != 0 ? MS_PRIVATE : MS_SLAVE;
+  return sys::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, {.propagation = type});
+}
+
+// At its own path, where createContainer hooks look for it. A child that may not walk there (a user
+// namespace below a directory of mode 0700, a joined mount namespace) mounts it over "/".
+Status attach_root(const RootfsPlan& plan, const UniqueFd& root) {
+  auto done = sys::move_mount(root.get(), "", AT_FDCWD, plan.rootfs, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
+  if (done.has_value()) return done;
+  const int err = done.error().os_errno();
+  if (err != EACCES && err != ENOENT && err != ENOTDIR) return done;
+  return sys::move_mount(root.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+Status apply_mounts(const RootfsPlan& plan, const HostHandles& handles, Ground& ground) {
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    auto done = apply_one(plan, handles, ground, i);
+    if (done.has_value()) continue;
+    const auto& op = plan.mounts[i];
+    const auto& what = op.act == Act::fresh ? op.type : op.from;
+    return std::move(done).during(format_text("{}: mount {} on {}", quote(op.pointer), quote(what), quote(op.to)));
+  }
+  return ok();
+}
+
+// Modes in config.json are meant as they stand.
+class NoUmask {
+ public:
+  NoUmask() : before_{sys::umask(0)} {}
+  NoUmask(const NoUmask&) = delete;
+  NoUmask& operator=(const NoUmask&) = delete;
+  ~NoUmask() { (void)sys::umask(before_); }
+
+ private:
+  mode_t before_;
+};
+
+Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, UniqueFd& dev) {
+  const NoUmask no_umask;
+  TRY(apply_mounts(plan, handles, ground));
+  if (plan.default_devices) dev = TRY(open_dev(ground));
+  TRY(make_devices(plan, ground, dev));
+  for (const auto& item : ground.own)
+    if (item.read_only_later)
+      TRY(sys::mount_setattr(item.mount.get(), "", AT_EMPTY_PATH, {.set = MOUNT_ATTR_RDONLY}));
+  TRY(make_paths_readonly(plan, ground.root));
+  return mask_paths(plan, ground.root);
+}
+
+}  // namespace
+
+Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles) {
+  TRY(leave_host_propagation(plan));
+  TRY(attach_root(plan, handles.root).during("attach rootfs"));
+  auto root_fd = TRY(sys::dup_cloexec(handles.root.get()));
+  auto root = TRY(RootDir::adopt(std::move(root_fd)));
+  Ground ground{.root = root, .own = {}};
+  UniqueFd dev;
+  TRY(fill(plan, handles, ground, dev));
+  TRY(sys::fchdir(root.fd()));  // where createContainer hooks expect to be, as with other runtimes
+  return Applied{.root = std::move(root), .dev = std::move(dev)};
+}
+
+}  // namespace husk::rootfs

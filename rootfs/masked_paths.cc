@@ -1,0 +1,99 @@
+#include "rootfs/masked_paths.h"
+
+#include <errno.h>
+#include <linux/mount.h>
+#include <sys/sysmacros.h>
+
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace husk::rootfs {
+namespace {
+
+constexpr unsigned kEmptyToEmpty = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+
+// One mount, attached many times: the first time itself, then clones of it. Cloning it before it is
+// attached would need kernel 6.15.
+class Cover {
+ public:
+  using Open = Result<UniqueFd> (*)();
+  explicit Cover(Open open) : open_{open} {}
+
+  Status put_on(const UniqueFd& place) {
+    if (attached_.is_open()) {
+      const auto clone = TRY(sys::open_tree(attached_.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
+      return sys::move_mount(clone.get(), "", place.get(), "", kEmptyToEmpty);
+    }
+    auto mount = TRY(open_());
+    TRY(sys::move_mount(mount.get(), "", place.get(), "", kEmptyToEmpty));
+    attached_ = std::move(mount);
+    return ok();
+  }
+
+ private:
+  Open open_;
+  UniqueFd attached_;
+};
+
+Result<UniqueFd> open_empty_directory() {
+  const auto fs = TRY(sys::fsopen("tmpfs"));
+  TRY(sys::fsconfig_string(fs.get(), "mode", "755"));
+  TRY(sys::fsconfig_create(fs.get()));
+  return sys::fsmount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+// Runs before pivot_root: this is the host's /dev/null, by a path the container cannot change.
+Result<UniqueFd> open_null() {
+  auto tree = TRY(sys::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE));
+  const auto info = TRY(sys::fstat(tree.get()));
+  if (S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3)) return tree;
+  return Error{Kind::invalid, "\"/dev/null\" of the host is not character device 1:3"};
+}
+
+// nullopt: nothing there to cover.
+Result<std::optional<UniqueFd>> find_place(const RootDir& root, const std::string& path) {
+  auto place = root.open_path(path);
+  if (place.has_value()) return std::optional{std::move(place).value()};
+  const int err = place.error().os_errno();
+  if (err == ENOENT || err == ENOTDIR) return std::optional<UniqueFd>{};
+  return std::move(place).error();
+}
+
+Status mask(Cover& directories, Cover& files, const RootDir& root, const std::string& path) {
+  const auto place = TRY(find_place(root, path));
+  if (!place.has_value()) return ok();
+  const auto info = TRY(sys::fstat(place->get()));
+  return S_ISDIR(info.st_mode) ? directories.put_on(*place) : files.put_on(*place);
+}
+
+Status make_readonly(const RootDir& root, const std::string& path) {
+  const auto place = TRY(find_place(root, path));
+  if (!place.has_value()) return ok();
+  constexpr unsigned kCloneAll = OPEN_TREE_CLONE | static_cast<unsigned>(AT_EMPTY_PATH | AT_RECURSIVE);
+  const auto tree = TRY(sys::open_tree(place->get(), "", kCloneAll));
+  TRY(sys::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, {.set = MOUNT_ATTR_RDONLY}));
+  return sys::move_mount(tree.get(), "", place->get(), "", kEmptyToEmpty);
+}
+
+}  // namespace
+
+Status mask_paths(const RootfsPlan& plan, const RootDir& root) {
+  Cover directories{open_empty_directory};
+  Cover files{open_null};
+  for (const auto& path : plan.masked_paths) {
+    auto done = mask(directories, files, root, path);
+    if (!done.has_value()) return std::move(done).during(format_text("mask {}", quote(path)));
+  }
+  return ok();
+}
+
+Status make_paths_readonly(const RootfsPlan& plan, const RootDir& root) {
+  for (const auto& path : plan.readonly_paths) {
+    auto done = make_readonly(root, path);
+    if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
+  }
+  return ok();
+}
+
+}  // namespace husk::rootfs
