@@ -1,0 +1,20 @@
+// Bounds on what one layer may cost. None of the peers has them (facts 1.7, CVE-2017-14992).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace husk::images {
+
+struct UnpackLimits {
+  std::uint64_t max_bytes = 128ULL << 30U;         // of the tar, decompressed
+  std::uint64_t max_entries = 4'000'000;           // files, directories, links
+  std::uint64_t max_ratio = 300;                   // decompressed : compressed …
+  std::uint64_t ratio_free_bytes = 1ULL << 30U;    // … counted beyond the first GiB
+  std::size_t max_path_bytes = 32U << 10U;
+  std::size_t max_depth = 256;                     // directories on a path; removal holds one fd each
+  std::size_t max_header_bytes = 1U << 20U;        // one PAX or GNU long-name header
+  std::size_t max_xattr_bytes = 256U << 10U;       // names and values of one entry
+};
+
+}  // namespace husk::images
