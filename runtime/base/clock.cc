@@ -1,0 +1,96 @@
+#include "base/clock.h"
+
+#include <time.h>
+
+#include <limits>
+
+#include "base/format.h"
+#include "base/text.h"
+
+namespace husk {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::int64_t read_clock(clockid_t id) {
+  timespec now{};
+  require(::clock_gettime(id, &now) == 0, "clock_gettime failed");
+  return now.tv_sec * kSecond + now.tv_nsec;
+}
+
+Error bad_time(std::string_view text) {
+  return Error{Kind::invalid, format_text("{} is not an RFC 3339 time", quote(text))};
+}
+
+Result<std::int64_t> digits(std::string_view text, std::size_t at, std::size_t count) {
+  if (text.size() < at + count) return bad_time(text);
+  std::int64_t value = 0;
+  for (const char c : text.substr(at, count)) {
+    if (c < '0' || c > '9') return bad_time(text);
+    value = value * 10 + (c - '0');
+  }
+  return value;
+}
+
+}  // namespace
+
+std::int64_t now_unix_ns() { return read_clock(CLOCK_REALTIME); }
+std::int64_t now_monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
+
+std::string rfc3339(std::int64_t unix_ns) {
+  std::int64_t seconds = unix_ns / kSecond;
+  std::int64_t rest = unix_ns % kSecond;
+  if (rest < 0) {
+    rest += kSecond;
+    --seconds;
+  }
+  // No gmtime_r: glibc reads /etc/localtime on its first call.
+  const std::chrono::sys_seconds when{std::chrono::seconds{seconds}};
+  const auto day = std::chrono::floor<std::chrono::days>(when);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss time{when - day};
+  return format_text("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
+                     time.minutes().count(), time.seconds().count(), rest);
+}
+
+Result<std::int64_t> parse_rfc3339(std::string_view text) {
+  if (text.size() < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
+      text[13] != ':' || text[16] != ':')
+    return bad_time(text);
+  tm utc{};
+  utc.tm_year = static_cast<int>(TRY(digits(text, 0, 4))) - 1900;
+  utc.tm_mon = static_cast<int>(TRY(digits(text, 5, 2))) - 1;
+  utc.tm_mday = static_cast<int>(TRY(digits(text, 8, 2)));
+  utc.tm_hour = static_cast<int>(TRY(digits(text, 11, 2)));
+  utc.tm_min = static_cast<int>(TRY(digits(text, 14, 2)));
+  utc.tm_sec = static_cast<int>(TRY(digits(text, 17, 2)));
+  if (utc.tm_mon < 0 || utc.tm_mon > 11 || utc.tm_mday < 1 || utc.tm_mday > 31 || utc.tm_hour > 23 ||
+      utc.tm_min > 59 || utc.tm_sec > 60)
+    return bad_time(text);
+  std::size_t at = 19;
+  std::int64_t fraction = 0;
+  if (text[at] == '.') {
+    std::int64_t scale = kSecond;
+    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
+      scale /= 10;
+      fraction += (text[at] - '0') * scale;
+    }
+  }
+  std::int64_t offset = 0;
+  const auto zone = text.substr(at);
+  if (zone != "Z" && zone != "z") {
+    if (zone.size() != 6 || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':') return bad_time(text);
+    offset = TRY(digits(zone, 1, 2)) * 3600;
+    offset += TRY(digits(zone, 4, 2)) * 60;
+    if (zone[0] == '-') offset = -offset;
+  }
+  const auto seconds = static_cast<std::int64_t>(::timegm(&utc)) - offset;
+  // Year 1 is Go's zero time and common in images; nanoseconds since 1970 do not reach it.
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / kSecond - 1;
+  if (seconds > kMost || seconds < -kMost)
+    return Error{Kind::invalid, format_text("{} is not between the years 1678 and 2261", quote(text))};
+  return seconds * kSecond + fraction;
+}
+
+}  // namespace husk

@@ -1,0 +1,39 @@
+#include "oci-spec/features.h"
+
+#include <array>
+
+#include "capabilities.h"
+#include "cli/verb.h"
+#include "rootfs/mount_options.h"
+#include "seccomp_compile.h"
+
+namespace husk::cli {
+namespace {
+
+constexpr std::array kOptions{kHelpOption};
+
+// Source: runtime-spec features.md.
+Result<int> run_features(const Globals&, const Parsed& parsed) {
+  TRY(parsed.at_most(0));
+  const auto seccomp = runtime::seccomp_support();
+  const oci::FeatureFacts facts{.mount_options = rootfs::mount_option_names(),
+                                .capabilities = runtime::capability_names(),
+                                .cgroup_v1 = true,
+                                .cgroup_v2 = true,
+                                .cgroup_rdma = true,
+                                .seccomp = true,
+                                .seccomp_archs = seccomp.architectures,
+                                .seccomp_supported_flags = seccomp.flags,
+                                .memory_policy = true,
+                                .idmapped_mounts = true,
+                                .annotations = {{"io.github.seccomp.libseccomp.version", seccomp.library_version},
+                                                {"husk.version", HUSK_VERSION}}};
+  TRY(print(oci::features_json(facts).dump(2) + "\n"));
+  return 0;
+}
+
+}  // namespace
+
+const Verb kFeaturesVerb{.name = "features", .arguments = "", .summary = "print what this runtime supports as JSON", .options = kOptions, .run = run_features};
+
+}  // namespace husk::cli

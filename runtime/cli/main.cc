@@ -1,0 +1,213 @@
+// husk: an OCI container runtime. The composition root: globals, the table of verbs, the one place
+// where an error is printed.
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <new>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "cli/create_options.h"
+#include "cli/verb.h"
+#include "fault.h"
+#include "oci-spec/runtime_spec.h"
+
+namespace husk::cli {
+
+Status print(std::string_view text) { return sys::write_all(STDOUT_FILENO, text).during("write to standard output"); }
+
+namespace {
+
+constexpr std::array kVerbs{&kCreateVerb, &kStartVerb, &kStateVerb, &kKillVerb,   &kDeleteVerb, &kRunVerb,     &kExecVerb,
+                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kSpecVerb,   &kFeaturesVerb};
+
+// Known to other runtimes and planned here: refused by name, never ignored.
+struct Planned {
+  std::string_view name;
+  std::string_view hint;
+};
+constexpr std::array kPlanned{Planned{"update", "delete the container and create it with the new limits"},
+                              Planned{"events", "husk ps and the files of the container's cgroup show its use"},
+                              Planned{"checkpoint", "containers cannot be saved yet"},
+                              Planned{"restore", "containers cannot be saved yet"},
+                              Planned{"mounts", "give the mounts in config.json"},
+                              Planned{"wait", "husk run waits; else watch the pid file's process"}};
+
+constexpr std::array kGlobals{
+    Option{0, "root", "DIR", "where the state of containers is kept (default /run/husk)"},
+    Option{0, "log", "FILE", "append messages to this file too; file:FILE means the same"},
+    Option{0, "log-format", "FORMAT", "text (default) or json"},
+    Option{0, "log-level", "LEVEL", "debug, info, warning (default) or error"},
+    Option{0, "debug", "", "same as --log-level debug"},
+    Option{0, "systemd-cgroup", "", "same as --cgroup-manager systemd"},
+    Option{0, "cgroup-manager", "NAME", "cgroupfs (default), systemd or disabled"},
+    Option{0, "rootless", "BOOL", "accepted for compatibility"},
+    Option{'v', "version", "", "show the version"},
+    kHelpOption};
+
+std::string help_text() {
+  std::string text = "usage: husk [OPTION…] VERB [ARGUMENT…]\n\nverbs:\n";
+  for (const auto* verb : kVerbs) text += format_text("  {:<28} {}\n", verb->name, verb->summary);
+  text += format_text("  {:<28} {}\n", "image …", "run husk-image: images and bundles");
+  text += format_text("  {:<28} {}\n", "pod …", "run husk-pod: pods of huskd");
+  return text + "\noptions:\n" + options_help(kGlobals);
+}
+
+std::string verb_help(const Verb& verb) {
+  return format_text("usage: husk {} [OPTION…]{}{}\n\n{}\n\noptions:\n{}", verb.name, verb.arguments.empty() ? "" : " ",
+                     verb.arguments, verb.summary, options_help(verb.options));
+}
+
+std::string version_text() {
+  return format_text("husk version {}\nspec: {}\n", HUSK_VERSION, oci::kSpecVersion);
+}
+
+std::string default_root() {
+  const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
+  if (::geteuid() != 0 && runtime_dir != nullptr && *runtime_dir == '/') return format_text("{}/husk", runtime_dir);
+  return "/run/husk";
+}
+
+Result<cgroups::Driver> parse_driver(const Parsed& parsed) {
+  const auto name = parsed.text("cgroup-manager");
+  if (name == "systemd" || (name.empty() && parsed.has("systemd-cgroup"))) return cgroups::Driver::systemd;
+  if (name == "cgroupfs" || name.empty()) return cgroups::Driver::cgroupfs;
+  if (name == "disabled") return cgroups::Driver::disabled;
+  return Error{Kind::invalid, format_text("unknown --cgroup-manager {}", quote(name))}.hint(
+      "use cgroupfs, systemd or disabled");
+}
+
+Result<Globals> parse_globals(const Parsed& parsed) {
+  Globals globals{.root = parsed.has("root") ? parsed.text("root") : default_root()};
+  if (!globals.root.starts_with('/'))
+    globals.root = format_text("{}/{}", TRY(sys::getcwd()), globals.root);
+  if (globals.root.find_first_not_of('/') == std::string::npos)
+    return Error{Kind::invalid, "--root must not be the root directory"};
+  globals.driver = TRY(parse_driver(parsed));
+  return globals;
+}
+
+// "file:PATH" or "PATH". Other targets ("journald:ID") are refused, not taken for file names.
+Result<std::string> log_file(std::string target) {
+  for (const std::string_view kind : {"journald:", "syslog:"})
+    if (target.starts_with(kind))
+      return Error{Kind::unsupported, format_text("--log {}: only files are supported", quote(target))}.hint("use --log file:PATH");
+  if (target.starts_with("file:")) target.erase(0, 5);
+  return target;
+}
+
+Status open_log(const Parsed& parsed) {
+  log::Options options;
+  options.file = TRY(log_file(parsed.text("log")));
+  const auto form = parsed.text("log-format");
+  if (!form.empty() && form != "text" && form != "json")
+    return Error{Kind::invalid, format_text("unknown --log-format {}", quote(form))}.hint("use text or json");
+  options.form = form == "json" ? log::Form::json : log::Form::text;
+  if (parsed.has("log-level")) options.lowest = TRY(log::parse_level(parsed.text("log-level")));
+  if (parsed.has("debug")) options.lowest = log::Level::debug;
+  return log::open(options);
+}
+
+// husk-image and husk-pod stand beside husk.
+Result<int> run_sibling(const std::string& name, const Arguments& arguments) {
+  std::vector<std::string> items{name};
+  items.insert(items.end(), arguments.begin(), arguments.end());
+  const auto path = TRY(sibling_program(name));
+  const ArgBlock argv{std::move(items)};
+  const ArgBlock envp{current_environment()};
+  const auto failed = sys::execve(path, argv.get(), envp.get());
+  return failed.error();
+}
+
+// Only what the caller hands over on purpose stays open (CVE-2024-21626); it reaches the program
+// and no hook.
+Status close_stray_descriptors(const Verb& verb, const Parsed& parsed) {
+  int kept = 0;
+  if (verb.keeps_descriptors) {
+    const int preserved = TRY(parsed.number("preserve-fds", 0));
+    kept = preserved + (verb.takes_command ? 0 : announced_fds());
+  }
+  for (int i = 0; i < kept; ++i)
+    TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, true).during("--preserve-fds").hint("the caller must hand over that many"));
+  return sys::close_range(static_cast<unsigned>(STDERR_FILENO + 1 + kept), ~0U, 0);
+}
+
+Result<int> run_verb(const Verb& verb, const Globals& globals, const Parsed& parsed) {
+  if (parsed.wants_help()) {
+    TRY(print(verb_help(verb)));
+    return 0;
+  }
+  return verb.run(globals, parsed);
+}
+
+struct Command {
+  std::string name;  // for errors: "create web-1"
+  Result<int> result;
+};
+
+Error refuse_verb(const Parsed& globals, const std::string& name) {
+  const auto logging = open_log(globals);
+  if (!logging.has_value()) return logging.error();
+  for (const auto& planned : kPlanned)
+    if (planned.name == name)
+      return Error{Kind::unsupported, "not supported by this version of husk"}.hint(std::string{planned.hint});
+  return Error{Kind::invalid, "unknown verb"}.hint("husk --help lists them");
+}
+
+Command dispatch(const Parsed& globals_parsed, const std::string& name, const Arguments& rest) {
+  if (name == "image" || name == "pod") return {name, run_sibling("husk-" + name, rest)};
+  const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb* item) { return item->name == name; });
+  if (verb == kVerbs.end()) return {name, refuse_verb(globals_parsed, name)};
+  const auto parsed = parse_options((*verb)->options, rest, (*verb)->takes_command);
+  const auto closed = parsed.has_value() ? close_stray_descriptors(**verb, parsed.value()) : ok();
+  // The log after the strays are closed, and before any error: it must hold that error.
+  const auto logging = open_log(globals_parsed);
+  if (!parsed.has_value()) return {name, parsed.error()};
+  const auto& positional = parsed.value().positional();
+  const auto label = positional.empty() ? name : format_text("{} {}", name, positional.front().substr(0, 255));
+  if (!closed.has_value()) return {label, closed.error()};
+  if (!logging.has_value()) return {label, logging.error()};
+  const auto globals = parse_globals(globals_parsed);
+  if (!globals.has_value()) return {label, globals.error()};
+  return {label, run_verb(**verb, globals.value(), parsed.value())};
+}
+
+int report(const std::string& name, const Error& error) {
+  log::error(name.empty() ? error.to_string() : format_text("{}: {}", name, error.to_string()));
+  return 1;
+}
+
+int run(const Arguments& arguments) {
+  const auto at = find_first_positional(kGlobals, arguments);
+  const auto middle = arguments.begin() + static_cast<std::ptrdiff_t>(at);
+  const auto globals = parse_options(kGlobals, Arguments{arguments.begin(), middle});
+  if (!globals.has_value()) return report("", globals.error());
+  if (globals.value().wants_help() || globals.value().has("version")) {
+    const auto printed = print(globals.value().wants_help() ? help_text() : version_text());
+    return printed.has_value() ? 0 : report("", printed.error());
+  }
+  if (at == arguments.size()) return report("", Error{Kind::invalid, "a verb requires an argument"}.hint("husk --help lists them"));
+  const auto command = dispatch(globals.value(), *middle, Arguments{middle + 1, arguments.end()});
+  if (!command.result.has_value()) return report(command.name, command.result.error());
+  return command.result.value();
+}
+
+}  // namespace
+}  // namespace husk::cli
+
+int main(int argc, char** argv) {
+  std::set_new_handler([] {
+    static constexpr std::string_view kText = "husk: out of memory\n";
+    (void)!::write(STDERR_FILENO, kText.data(), kText.size());
+    ::_exit(1);
+  });
+  // Nothing of ours may be read by a process of a container we are about to enter (CVE-2016-9962).
+  (void)husk::sys::set_dumpable(false);
+  husk::runtime::load_faults();
+  return husk::cli::run({argv + 1, argv + argc});
+}

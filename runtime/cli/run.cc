@@ -1,0 +1,59 @@
+#include <array>
+
+#include "base/log.h"
+#include "cli/create_options.h"
+#include "container.h"
+#include "foreground.h"
+
+namespace husk::cli {
+namespace {
+
+constexpr std::array kOptions{kBundleOption,
+                              kConfigOption,
+                              kConsoleSocketOption,
+                              kPidFileOption,
+                              kNoPivotOption,
+                              kNoKeyringOption,
+                              kPreserveFdsOption,
+                              kNoSubreaperOption,
+                              Option{'d', "detach", "", "do not wait for the end of the container"},
+                              Option{0, "keep", "", "keep the container's state after its end"},
+                              kHelpOption};
+
+// A container whose start failed leaves nothing.
+Status finish_or_destroy(runtime::Created& created) {
+  auto started = runtime::finish_start(created);
+  if (started.has_value()) return started;
+  const auto destroyed = runtime::destroy(created.directory, created.record, created.hooks);
+  if (!destroyed.has_value()) log::warning(destroyed.error().to_string());
+  return started;
+}
+
+Result<int> run_run(const Globals& globals, const Parsed& parsed) {
+  auto options = TRY(make_create_options(globals, parsed));
+  const bool detach = parsed.has("detach");
+  options.foreground = !detach && options.console_socket.empty();
+  const runtime::StateStore store{globals.root};
+  std::optional<runtime::Foreground> foreground;
+  if (!detach) foreground = TRY(runtime::Foreground::create(!parsed.has("no-subreaper")));
+  auto created = TRY(runtime::create_container(store, options, runtime::StartThrough::nothing));
+  TRY(finish_or_destroy(created));
+  if (!foreground.has_value()) return 0;
+  const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal)));
+  if (parsed.has("keep")) return status;
+  TRY(created.directory.lock());
+  if (created.directory.is_gone()) return status;  // somebody deleted it meanwhile
+  TRY(runtime::destroy(created.directory, created.record, created.hooks));
+  return status;
+}
+
+}  // namespace
+
+const Verb kRunVerb{.name = "run",
+                    .arguments = "ID",
+                    .summary = "create and start a container, and wait for its end",
+                    .options = kOptions,
+                    .run = run_run,
+                    .keeps_descriptors = true};
+
+}  // namespace husk::cli

@@ -1,0 +1,55 @@
+// The verbs: what husk does with one container. Read create.cc first; the rooms of the architecture
+// stand there in order.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "handshake.h"
+#include "plan.h"
+#include "spawn.h"
+#include "store.h"
+
+namespace husk::runtime {
+
+// A container whose init waits for its start, or runs its program already (StartThrough::nothing).
+struct Created {
+  ContainerDir directory;  // locked
+  Record record;
+  oci::Hooks hooks;
+  InitProcess init;
+  UniqueFd terminal;       // foreground with a terminal and no console socket: where its master arrives
+};
+enum class StartThrough : std::uint8_t { socket, nothing };
+// create: StartThrough::socket. run: nothing, the program follows at once.
+Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through);
+
+Status start_container(const StateStore& store, const ContainerId& id);
+// run: what is left to do after the start: poststart hooks, and letting go of the lock.
+Status finish_start(Created& created);
+
+struct KillOptions {
+  ContainerId id;
+  int signal = 15;
+  bool all = false;
+};
+Status kill_container(const StateStore& store, const KillOptions& options);
+
+// Ends what is left, removes cgroup and state, runs poststop hooks. Without force only what is stopped
+// or created; a missing container with force is success.
+Status delete_container(const StateStore& store, const ContainerId& id, bool force);
+// The end of it, with the directory locked.
+Status destroy(const ContainerDir& directory, const Record& record, const oci::Hooks& hooks);
+
+Status pause_container(const StateStore& store, const ContainerId& id);
+Status resume_container(const StateStore& store, const ContainerId& id);
+
+// Writes a decimal pid, without a newline, by rename: presence means "started".
+Status write_pid_file(const std::string& path, pid_t pid);
+
+Result<oci::Spec> saved_spec(const ContainerDir& directory);
+
+}  // namespace husk::runtime

@@ -1,0 +1,176 @@
+#include <linux/sched.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "base/rollback.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "container.h"
+#include "fault.h"
+#include "foreground.h"
+#include "hooks.h"
+#include "oci-spec/parse_config.h"
+#include "self_protect.h"
+
+namespace husk::runtime {
+namespace {
+
+// Room 1: the text is read once; later edits of the file change nothing.
+Result<std::string> read_config_file(const CreateOptions& options) {
+  const auto path = options.config_path.empty() ? options.bundle + "/config.json" : options.config_path;
+  auto text = read_file(path, oci::JsonLimits{}.max_bytes);
+  if (text.has_value()) return text;
+  return std::move(text).error().during("read configuration").hint("--bundle must name a directory with config.json");
+}
+
+// A terminal that is shown on ours has its size from the first byte on.
+void use_own_size(ProcessPlan& process) {
+  const auto size = own_terminal_size();
+  if (process.terminal && size.has_value()) process.console_size = size;
+}
+
+struct Console {
+  UniqueFd child;   // where init sends the master
+  UniqueFd master;  // our end, when the terminal is ours
+};
+
+Result<Console> connect_console(const ContainerPlan& plan, const CreateOptions& options) {
+  Console console;
+  if (!plan.process.has_value() || !plan.process->terminal) return console;
+  if (!options.console_socket.empty()) {
+    console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));
+    return console;
+  }
+  auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
+  console.child = std::move(pair.first);
+  console.master = std::move(pair.second);
+  return console;
+}
+
+Record first_record(const ContainerPlan& plan) {
+  return {.id = plan.id,
+          .stage = Stage::creating,
+          .bundle = plan.bundle,
+          .rootfs = plan.rootfs.rootfs,
+          .created_ns = now_unix_ns(),
+          .owner = static_cast<std::uint32_t>(::geteuid()),
+          .init = {},
+          .cgroup_path = plan.cgroup.driver == cgroups::Driver::disabled ? "" : plan.cgroup.path,
+          .cgroup_version = plan.cgroup.version,
+          .cgroup_driver = plan.cgroup.driver,
+          .no_pivot = plan.rootfs.no_pivot,
+          .has_process = plan.process.has_value(),
+          .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
+          .annotations = plan.annotations};
+}
+
+// Room 4: from here on the id is ours and `delete --force` finds what we do.
+Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& options, const Record& record,
+                             const std::string& config, Rollback& undo) {
+  auto directory = TRY(store.reserve(options.id));
+  undo.on_failure([path = directory.path()] { (void)remove_tree(AT_FDCWD, path); });
+  TRY(directory.write_config(config));
+  TRY(directory.write(record));
+  TRY(fault_point("reserve"));
+  return directory;
+}
+
+// Room 5.
+Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, Rollback& undo) {
+  if (plan.cgroup.driver == cgroups::Driver::disabled) return std::shared_ptr{cgroups::none()};
+  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(plan.cgroup).during("create cgroup"));
+  undo.on_failure([cgroup] { (void)cgroup->remove(); });
+  TRY(fault_point("cgroup"));
+  return cgroup;
+}
+
+Result<UniqueFd> listen_for_start(const ContainerDir& directory, StartThrough through) {
+  if (through == StartThrough::nothing) return UniqueFd{};
+  return sys::listen_unix(format_text("{}/{}", directory.path(), kStartSocket), SOCK_SEQPACKET, 4, 0600)
+      .during("make the start socket");
+}
+
+// runtime.md#lifecycle: a failed hook of create ends in deletion, and deletion runs poststop hooks.
+void run_poststop_on_failure(Rollback& undo, const Record& record, const oci::Hooks& hooks) {
+  if (hooks.poststop.empty()) return;
+  undo.on_failure([record, poststop = hooks.poststop] {
+    run_all_hooks(poststop, "poststop", make_state(record, Phase::stopped));
+  });
+}
+
+Status set_up(const SpawnInput& input, Created& created) {
+  auto done = set_up_init(input, created.init, make_state(created.record, Phase::creating));
+  if (done.has_value()) return ok();
+  return explain_death(created.init, created.record.cgroup_path, std::move(done).error());
+}
+
+// Room 8: the pid file is the last thing: its presence means "created".
+Status commit(Created& created, const CreateOptions& options, StartThrough through, Rollback& undo) {
+  created.record.stage = through == StartThrough::socket ? Stage::created : Stage::running;
+  TRY(created.directory.write(created.record));
+  TRY(fault_point("commit"));
+  if (options.pid_file.empty()) return ok();
+  undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
+  TRY(write_pid_file(options.pid_file, created.init.pid));
+  return fault_point("pid-file");
+}
+
+}  // namespace
+
+Status write_pid_file(const std::string& path, pid_t pid) {
+  return write_atomically(AT_FDCWD, path, format_text("{}", pid)).during("write pid file");
+}
+
+Result<oci::Spec> saved_spec(const ContainerDir& directory) {
+  const auto text = TRY(directory.read_config());
+  return oci::parse_config(text).during("the container's saved configuration");
+}
+
+Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through) {
+  const auto config = TRY(read_config_file(options));
+  const auto spec = TRY(oci::parse_config(config).during("config.json"));
+  auto plan = TRY(make_container_plan(spec, options));
+  if (options.foreground && plan.process.has_value()) use_own_size(*plan.process);
+  if (through == StartThrough::nothing && !plan.process.has_value())
+    return Error{Kind::invalid, "cannot start a container without \"/process\" in its config.json"};
+  // Somebody else's processes may be alive in the container's pid namespace.
+  if ((plan.namespaces.clone_flags & CLONE_NEWPID) == 0) TRY(run_from_readonly_mount(options.preserve_fds));
+  const auto console = TRY(connect_console(plan, options));
+
+  Rollback undo;
+  auto record = first_record(plan);
+  auto directory = TRY(reserve(store, options, record, config, undo));
+  run_poststop_on_failure(undo, record, plan.hooks);
+  const auto cgroup = TRY(make_cgroup(plan, undo));
+  auto start_socket = TRY(listen_for_start(directory, through));
+  const SpawnInput input{.plan = plan,
+                         .cgroup = *cgroup,
+                         .start_socket = start_socket,
+                         .console = console.child,
+                         .preserve_fds = options.preserve_fds,
+                         .listen_fds = options.listen_fds,
+                         .close_in_child = {directory.fd(), console.master.get()}};
+  auto init = TRY(clone_init(input, undo));
+  record.init = TRY(process_ref(init.pid));
+  TRY(directory.write(record));
+  TRY(fault_point("clone"));
+  Created created{.directory = std::move(directory),
+                  .record = std::move(record),
+                  .hooks = plan.hooks,
+                  .init = std::move(init),
+                  .terminal = UniqueFd{}};
+  TRY(set_up(input, created));
+  TRY(commit(created, options, through, undo));
+  if (console.master.is_open()) {
+    auto received = TRY(sys::receive_message(console.master.get(), 64));
+    if (received.fds.size() != 1) return Error{Kind::internal, "the container's init sent no terminal"};
+    created.terminal = std::move(received.fds.front());
+  }
+  undo.commit();
+  return created;
+}
+
+}  // namespace husk::runtime

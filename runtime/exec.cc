@@ -1,0 +1,215 @@
+#include "exec.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/rollback.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "container.h"
+#include "init/exec_init.h"
+#include "plan.h"
+#include "self_protect.h"
+
+namespace husk::runtime {
+namespace {
+
+struct Target {
+  Record record;
+  oci::Spec spec;
+  UniqueFd init;
+};
+
+Result<Target> open_target(const StateStore& store, const ExecOptions& options) {
+  const auto directory = TRY(store.open(options.id));
+  auto record = directory.read();
+  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(options.id.text());
+  if (!record.has_value()) return std::move(record).error();
+  const auto phase = TRY(directory.live_phase(record.value()));
+  if (phase == Phase::paused && !options.ignore_paused)
+    return Error{Kind::wrong_state, "cannot exec in a paused container (use --ignore-paused to override)"};
+  auto init = TRY(open_alive(record.value().init));
+  if (!init.has_value())
+    return Error{Kind::wrong_state, "cannot exec in a stopped container: container not running: no such process"};
+  if (phase == Phase::creating) return Error{Kind::wrong_state, "cannot exec in a container that is being created"};
+  auto spec = TRY(saved_spec(directory));
+  return Target{.record = std::move(record).value(), .spec = std::move(spec), .init = std::move(init).value()};
+}
+
+Status check_terminal(const oci::Process& process, const ExecOptions& options) {
+  if (process.terminal && options.detach && options.console_socket.empty())
+    return Error{Kind::invalid, "cannot allocate tty if husk will detach without setting console socket"}.hint(
+        "give --console-socket");
+  if (!options.console_socket.empty() && !process.terminal)
+    return Error{Kind::invalid, "cannot use console socket if husk will not detach or allocate tty"}.hint("give --tty");
+  return ok();
+}
+
+// The cgroup of init itself: the container's own may have been divided, and then takes no processes
+// (the "no internal processes" rule of man 7 cgroups).
+Result<UniqueFd> init_cgroup(pid_t init) {
+  const auto text = TRY(read_file(format_text("/proc/{}/cgroup", init), 1U << 16U));
+  for (const auto line : split(text, '\n'))
+    if (line.starts_with("0::/"))
+      return sys::openat(AT_FDCWD, format_text("/sys/fs/cgroup{}", line.substr(3)), O_PATH | O_DIRECTORY);
+  return Error{Kind::not_found, "init is in no cgroup of version 2"};
+}
+
+// --cgroup: components below the container's cgroup; the kernel refuses ".." (runc 5403).
+Result<UniqueFd> sub_cgroup(const cgroups::Cgroup& cgroup, const std::string& path) {
+  if (cgroup.clone_fd() < 0)
+    return Error{Kind::unsupported, "--cgroup needs cgroup version 2"}.hint("leave the option out");
+  if (path.find(':') != std::string::npos)
+    return Error{Kind::invalid, format_text("--cgroup {}: controllers cannot be named in cgroup version 2", quote(path))};
+  const auto relative = path.substr(std::min(path.find_first_not_of('/'), path.size()));
+  const open_how how{.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                     .mode = 0,
+                     .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+  return sys::openat2(cgroup.clone_fd(), relative.empty() ? "." : relative, how).during("--cgroup");
+}
+
+struct Namespaces {
+  std::uint64_t flags = 0;
+  bool user = false;
+  bool pid = false;
+};
+
+Result<Namespaces> namespaces_of(const Target& target) {
+  Namespaces found;
+  for (const auto& item : target.spec.linux.namespaces) {
+    if (item.type == oci::NamespaceType::pid) {
+      found.pid = true;
+      continue;
+    }
+    if (item.type == oci::NamespaceType::user) {
+      // setns into the user namespace we are in already is EINVAL.
+      const auto own = TRY(sys::fstatat(AT_FDCWD, "/proc/self/ns/user", 0));
+      const auto other = TRY(sys::fstatat(AT_FDCWD, format_text("/proc/{}/ns/user", target.record.init.pid), 0));
+      if (own.st_ino == other.st_ino) continue;
+      found.user = true;
+    }
+    found.flags |= clone_flag(item.type);
+  }
+  return found;
+}
+
+struct Console {
+  UniqueFd child;
+  UniqueFd master;
+};
+Result<Console> connect_console(const oci::Process& process, const ExecOptions& options) {
+  Console console;
+  if (!process.terminal) return console;
+  if (!options.console_socket.empty()) {
+    console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));
+    return console;
+  }
+  auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
+  console.child = std::move(pair.first);
+  console.master = std::move(pair.second);
+  return console;
+}
+
+Result<sys::CloneResult> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options) {
+  if (!options.cgroup.empty()) {
+    const auto sub = TRY(sub_cgroup(cgroup, options.cgroup));
+    return sys::clone3({.cgroup_fd = sub.get()});
+  }
+  auto clone = sys::clone3({.cgroup_fd = cgroup.clone_fd()});
+  const bool divided = !clone.has_value() && (clone.error().os_errno() == EBUSY || clone.error().os_errno() == EOPNOTSUPP);
+  if (!divided) return clone;
+  const auto other = TRY(init_cgroup(target.record.init.pid));
+  return sys::clone3({.cgroup_fd = other.get()});
+}
+
+struct Started {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+  UniqueFd terminal;
+};
+
+Status set_oom_score(const ProcessPlan& plan, pid_t pid) {
+  if (!plan.oom_score_adj.has_value()) return ok();
+  auto written =
+      write_existing(AT_FDCWD, format_text("/proc/{}/oom_score_adj", pid), format_text("{}", *plan.oom_score_adj));
+  // Lowering needs CAP_SYS_RESOURCE; `create` has warned about it already.
+  if (written.has_value() || written.error().os_errno() == EACCES) return ok();
+  return std::move(written).during("set /process/oomScoreAdj");
+}
+
+// Talks the child through its steps; the last one is the exec, which closes its end.
+Status lead(const ProcessPlan& plan, const Channel& channel, cgroups::Cgroup& cgroup, pid_t pid) {
+  if (cgroup.clone_fd() < 0) TRY(cgroup.add_process(pid).during("enter cgroup"));
+  TRY(set_oom_score(plan, pid));
+  TRY(channel.send(Step::go));       // handshake 1
+  TRY(channel.expect(Step::ready));  // handshake 4
+  TRY(channel.send(Step::start));    // handshake 5
+  return channel.expect_close();
+}
+
+Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const ExecOptions& options,
+                           const Console& console) {
+  const auto cgroup = TRY(open_cgroup(target.record));
+  const auto namespaces = TRY(namespaces_of(target));
+  UniqueFd root;
+  if (target.record.no_pivot)
+    root = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}/root", target.record.init.pid), O_PATH | O_DIRECTORY));
+  const auto own = TRY(own_identity());
+  auto channels = TRY(make_channels());
+  // man 2 setns: entering a pid namespace only affects children.
+  if (namespaces.pid) TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
+  auto clone = TRY(clone_into(target, *cgroup, options).during("clone"));
+  if (clone.pid == 0) {
+    ExecInput input{.plan = plan,
+                    .channel = channels.child,
+                    .init = target.init,
+                    .namespaces = namespaces.flags,
+                    .joins_user = namespaces.user,
+                    .root = root,
+                    .console = console.child,
+                    .own = own,
+                    .preserve_fds = options.preserve_fds,
+                    .close_first = {channels.parent.fd(), console.master.get()}};
+    run_exec(input);
+  }
+  channels.child.close();
+  Rollback undo;
+  undo.on_failure([pid = clone.pid] {
+    (void)sys::kill(pid, SIGKILL);  // may be over already
+    (void)sys::waitpid(pid);
+  });
+  TRY(lead(plan, channels.parent, *cgroup, clone.pid));
+  Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
+  if (console.master.is_open()) {
+    auto received = TRY(sys::receive_message(console.master.get(), 64));
+    if (received.fds.size() != 1) return Error{Kind::internal, "the process sent no terminal"};
+    started.terminal = std::move(received.fds.front());
+  }
+  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, clone.pid));
+  undo.commit();
+  return started;
+}
+
+}  // namespace
+
+Result<int> exec_in_container(const StateStore& store, const ExecOptions& options) {
+  TRY(run_from_readonly_mount(options.preserve_fds));
+  const auto target = TRY(open_target(store, options));
+  const auto process = TRY(merge_process(target.spec, options));
+  TRY(refuse_unsupported_process(process));
+  TRY(check_terminal(process, options));
+  auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true}));
+  if (process.terminal && options.console_socket.empty()) plan.console_size = own_terminal_size();
+  const auto console = TRY(connect_console(process, options));
+  std::optional<Foreground> foreground;
+  if (!options.detach) foreground = TRY(Foreground::create(false));
+  auto started = TRY(start_exec(target, plan, options, console));
+  if (!foreground.has_value()) return 0;
+  return foreground->wait(started.pid, started.pidfd, std::move(started.terminal));
+}
+
+}  // namespace husk::runtime

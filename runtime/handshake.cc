@@ -1,0 +1,96 @@
+#include "handshake.h"
+
+#include <sys/socket.h>
+
+#include <string>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace husk::runtime {
+namespace {
+
+constexpr std::size_t kMaxPacket = 8U << 10U;
+constexpr char kPid = 'P';
+constexpr char kWarning = 'W';
+constexpr char kError = 'E';
+
+Error decode_error(std::string_view body) {
+  const auto parts = split(body, '\0');
+  if (parts.size() != 4) return Error{Kind::internal, "the container's init sent a malformed error"};
+  const auto kind = parse_uint32(parts[0]);
+  const auto err = parse_int64(parts[1]);
+  if (!kind.has_value() || !err.has_value() || kind.value() > static_cast<std::uint32_t>(Kind::internal))
+    return Error{Kind::internal, "the container's init sent a malformed error"};
+  Error error{static_cast<Kind>(kind.value()), std::string{parts[2]}, static_cast<int>(err.value())};
+  if (parts[3].empty()) return error;
+  return std::move(error).hint(std::string{parts[3]});
+}
+
+std::string encode_error(const Error& error) {
+  std::string packet = format_text("{}{}", kError, static_cast<unsigned>(error.kind()));
+  packet += '\0';
+  packet += format_text("{}", error.os_errno());
+  packet += '\0';
+  packet += error.what().substr(0, kMaxPacket / 2);
+  packet += '\0';
+  packet += error.hint_text().substr(0, kMaxPacket / 4);
+  return packet;
+}
+
+// The next packet that is no warning.
+Result<std::string> next_packet(int fd) {
+  for (;;) {
+    auto got = TRY(sys::receive_message(fd, kMaxPacket));
+    if (got.end_of_file || got.data.empty()) return std::string{};
+    if (got.data.front() != kWarning) return std::move(got.data);
+    log::warning(std::string_view{got.data}.substr(1));
+  }
+}
+
+Error peer_gone() { return Error{Kind::unavailable, "the other side of the handshake is gone"}; }
+
+}  // namespace
+
+Status Channel::send(Step step) const { return sys::send_message(fd_.get(), std::string(1, static_cast<char>(step))); }
+
+Status Channel::send_pid(pid_t pid) const { return sys::send_message(fd_.get(), format_text("{}{}", kPid, pid)); }
+
+Status Channel::send_warning(std::string_view text) const {
+  return sys::send_message(fd_.get(), format_text("{}{}", kWarning, text.substr(0, kMaxPacket / 2)));
+}
+
+Status Channel::send_error(const Error& error) const { return sys::send_message(fd_.get(), encode_error(error)); }
+
+Status Channel::expect(Step step) const {
+  const auto packet = TRY(next_packet(fd_.get()));
+  if (packet.empty()) return peer_gone();
+  if (packet.front() == kError) return decode_error(std::string_view{packet}.substr(1));
+  if (packet.size() == 1 && packet.front() == static_cast<char>(step)) return ok();
+  return Error{Kind::internal, format_text("handshake: expected step {}, got {}", static_cast<char>(step), quote(packet))};
+}
+
+Result<pid_t> Channel::expect_pid() const {
+  const auto packet = TRY(next_packet(fd_.get()));
+  if (packet.empty()) return peer_gone();
+  if (packet.front() == kError) return decode_error(std::string_view{packet}.substr(1));
+  if (packet.front() != kPid) return Error{Kind::internal, format_text("handshake: expected a pid, got {}", quote(packet))};
+  const auto pid = TRY(parse_uint32(std::string_view{packet}.substr(1)));
+  return static_cast<pid_t>(pid);
+}
+
+Status Channel::expect_close() const {
+  const auto packet = TRY(next_packet(fd_.get()));
+  if (packet.empty()) return ok();
+  if (packet.front() == kError) return decode_error(std::string_view{packet}.substr(1));
+  return Error{Kind::internal, format_text("handshake: expected the end, got {}", quote(packet))};
+}
+
+Result<ChannelPair> make_channels() {
+  auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
+  return ChannelPair{.parent = Channel{std::move(pair.first)}, .child = Channel{std::move(pair.second)}};
+}
+
+}  // namespace husk::runtime

@@ -1,0 +1,54 @@
+// The talk between the parent (husk) and the child that becomes the container's first process: one
+// SOCK_SEQPACKET pair, numbered steps in a fixed order. Both sides carry "// handshake N" comments.
+//   1 parent → child  id maps, cgroup v1, oom score are set, our pid is written down: go
+//                     (only when there is one of these to wait for: needs_go in spawn.cc)
+//   2 child → parent  mounts are in place          (only when the parent has hooks to run)
+//   3 parent → child  prestart and createRuntime hooks ran
+//   4 child → parent  everything but the program is set up
+//   5 parent → child  start (exec only; create: through the start socket; run goes on by itself)
+// Warnings and one error may come from the child at any time; end of file means it died, or ran its
+// program when 4 came before.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace husk::runtime {
+
+enum class Step : char { go = '1', mounted = '2', hooks_ran = '3', ready = '4', start = '5' };
+
+// One end. Borrowed by both sides after the clone.
+class Channel {
+ public:
+  explicit Channel(UniqueFd fd) : fd_{std::move(fd)} {}
+  int fd() const { return fd_.get(); }
+  void close() { fd_.reset(); }
+
+  Status send(Step step) const;
+  Status send_pid(pid_t pid) const;
+  Status send_warning(std::string_view text) const;
+  Status send_error(const Error& error) const;
+
+  // Waits for `step`. Warnings are logged on the way; the peer's error is returned as it is.
+  // Errors: unavailable when the peer is gone.
+  Status expect(Step step) const;
+  Result<pid_t> expect_pid() const;
+  // Waits until the peer closes its end (exec) or reports an error.
+  Status expect_close() const;
+
+ private:
+  UniqueFd fd_;
+};
+
+struct ChannelPair {
+  Channel parent;
+  Channel child;
+};
+Result<ChannelPair> make_channels();
+
+}  // namespace husk::runtime

@@ -1,0 +1,84 @@
+#include "hooks.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace husk::runtime {
+namespace {
+
+constexpr std::size_t kShownOutput = 2048;
+
+// The end of what the hook printed; a file and no pipe, so that a daemon the hook leaves behind
+// cannot keep us waiting.
+std::string last_output(const UniqueFd& file) {
+  if (!sys::lseek(file.get(), 0, SEEK_SET).has_value()) return "";
+  const auto text = read_all(file.get(), 1U << 20U);
+  if (!text.has_value()) return "";
+  const auto shown = trim(text.value());
+  return std::string{shown.substr(shown.size() - std::min(shown.size(), kShownOutput))};
+}
+
+int timeout_ms(const oci::Hook& hook) {
+  if (!hook.timeout_seconds.has_value()) return -1;
+  constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 1000;
+  return static_cast<int>(std::min(*hook.timeout_seconds, kMost)) * 1000;
+}
+
+// The bundle is out of sight once the container's root is entered.
+std::optional<std::string> working_directory(const std::string& bundle) {
+  if (bundle.empty() || !sys::access(bundle, X_OK).has_value()) return std::nullopt;
+  return bundle;
+}
+
+Status run_hook(const oci::Hook& hook, const std::string& state, const std::string& bundle) {
+  const auto input = TRY(sys::memfd_create("hook-state", MFD_CLOEXEC));
+  TRY(sys::write_all(input.get(), state));
+  TRY(sys::lseek(input.get(), 0, SEEK_SET));
+  const auto output = TRY(sys::memfd_create("hook-output", MFD_CLOEXEC));
+  SpawnOptions options{.path = hook.path,
+                       .arguments = hook.args.empty() ? std::vector{hook.path} : hook.args,
+                       .environment = hook.env,
+                       .working_directory = working_directory(bundle),
+                       .descriptors = {{.from = input.get(), .target = 0},
+                                       {.from = output.get(), .target = 1},
+                                       {.from = output.get(), .target = 2}}};
+  auto child = TRY(spawn(options));
+  const auto ended = TRY(child.wait_for(timeout_ms(hook)));
+  if (!ended.has_value())
+    return Error{Kind::timed_out, format_text("hook {} timed out after {} s", quote(hook.path), *hook.timeout_seconds)};
+  if (ended->success()) return ok();
+  const auto how = ended->signal != 0 ? format_text("signal {}", ended->signal) : format_text("exit status {}", ended->code);
+  const auto said = last_output(output);
+  return Error{Kind::internal, format_text("hook {}: {}{}", quote(hook.path), how,
+                                           said.empty() ? "" : format_text(", output: {}", quote(said)))};
+}
+
+}  // namespace
+
+Status run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state) {
+  if (hooks.empty()) return ok();
+  const auto text = oci::hook_state_json(state).dump();
+  for (std::size_t i = 0; i < hooks.size(); ++i)
+    TRY(run_hook(hooks[i], text, state.bundle).during(format_text("error running {} hook #{}", kind, i)));
+  return ok();
+}
+
+void run_all_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state) {
+  if (hooks.empty()) return;
+  const auto text = oci::hook_state_json(state).dump();
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
+    const auto done = run_hook(hooks[i], text, state.bundle);
+    if (!done.has_value()) log::warning(format_text("{} hook #{}: {}", kind, i, done.error().to_string()));
+  }
+}
+
+}  // namespace husk::runtime

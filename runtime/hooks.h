@@ -1,0 +1,21 @@
+// Runs the hooks of one kind, in order: state JSON on stdin, own environment, time-out.
+// Source: runtime-spec config.md#posix-platform-hooks.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "oci-spec/runtime_spec.h"
+#include "oci-spec/state.h"
+
+namespace husk::runtime {
+
+// Their working directory is the bundle, where it can be reached.
+// Stops at the first failure: "error running createRuntime hook #1: …" (index from 0; parsed by callers).
+Status run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state);
+// Runs all; failures become warnings (poststop: runtime.md#lifecycle step 13).
+void run_all_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state);
+
+}  // namespace husk::runtime

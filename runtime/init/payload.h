@@ -1,0 +1,41 @@
+// The last stretch: load the filter, exec. No allocation, no Result: everything was laid out before.
+// Also what leads to it: finding the program and refusing one that is this runtime itself.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/process.h"
+#include "base/result.h"
+#include "process_plan.h"
+
+namespace husk::runtime {
+
+// Finds args[0] in $PATH of `env`, as the user the program will run as; it must be executable.
+// Errors carry the texts that callers parse: `executable file not found in $PATH`,
+// `no such file or directory`, `permission denied` (facts section 1.5).
+Result<std::string> find_program(const std::string& name, const std::vector<std::string>& env);
+
+// The runtime's own binary, as it is known on the host side.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+};
+Result<FileIdentity> own_identity();
+
+// Why an exec of `path` would fail, or may not be done. CVE-2019-5736: a program or a "#!" line that
+// leads to this runtime's own binary (/proc/self/exe) is refused.
+Status check_program(const std::string& path, const FileIdentity& own);
+
+struct Payload {
+  std::string path;
+  ArgBlock argv;
+  ArgBlock envp;
+  const SeccompFilter* filter = nullptr;  // borrowed
+};
+// Returns only when the filter or the exec failed, with the reason.
+Error exec_payload(const Payload& payload);
+
+}  // namespace husk::runtime

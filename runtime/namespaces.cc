@@ -1,0 +1,101 @@
+#include "namespaces.h"
+
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "oci-spec/names.h"
+
+namespace husk::runtime {
+namespace {
+
+using oci::NamespaceType;
+
+struct Row {
+  NamespaceType type;
+  std::uint64_t flag;
+};
+constexpr std::array kTypes{Row{NamespaceType::user, CLONE_NEWUSER},
+                            Row{NamespaceType::pid, CLONE_NEWPID},
+                            Row{NamespaceType::network, CLONE_NEWNET},
+                            Row{NamespaceType::mount, CLONE_NEWNS},
+                            Row{NamespaceType::ipc, CLONE_NEWIPC},
+                            Row{NamespaceType::uts, CLONE_NEWUTS},
+                            Row{NamespaceType::cgroup, CLONE_NEWCGROUP},
+                            Row{NamespaceType::time, CLONE_NEWTIME}};
+
+const Row& row_of(NamespaceType type) {
+  return *std::find_if(kTypes.begin(), kTypes.end(), [&](const Row& row) { return row.type == type; });
+}
+
+void add_new(NamespacePlan& plan, NamespaceType type) {
+  switch (type) {
+    case NamespaceType::cgroup: plan.new_cgroup = true; return;
+    case NamespaceType::time: plan.new_time = true; return;
+    case NamespaceType::user: plan.new_user = true; break;
+    case NamespaceType::mount: plan.new_mount = true; break;
+    default: break;
+  }
+  plan.clone_flags |= clone_flag(type);
+}
+
+Result<std::string> time_offsets(const oci::Linux& linux, const oci::Spec& spec) {
+  std::string text;
+  const auto add = [&](std::string_view clock, const std::optional<oci::TimeOffset>& offset) {
+    if (offset.has_value()) text += format_text("{} {} {}\n", clock, offset->seconds, offset->nanoseconds);
+  };
+  add("monotonic", linux.time_offset_monotonic);
+  add("boottime", linux.time_offset_boottime);
+  const auto* item = spec.find_namespace(NamespaceType::time);
+  if (!text.empty() && (item == nullptr || !item->path.empty()))
+    return Error{Kind::invalid, "\"/linux/timeOffsets\": needs a new time namespace"}.hint(
+        "add {\"type\": \"time\"} to linux.namespaces");
+  return text;
+}
+
+}  // namespace
+
+std::uint64_t clone_flag(NamespaceType type) { return row_of(type).flag; }
+Result<NamespacePlan> plan_namespaces(const oci::Spec& spec) {
+  NamespacePlan plan;
+  bool join_user = false;
+  for (const auto& item : spec.linux.namespaces) {
+    if (item.type == NamespaceType::mount) plan.own_mount = true;
+    if (item.path.empty()) {
+      add_new(plan, item.type);
+      continue;
+    }
+    join_user = join_user || item.type == NamespaceType::user;
+    plan.joins.push_back({.type = item.type, .path = item.path});
+  }
+  plan.staged = join_user || (plan.new_user && !plan.joins.empty());
+  plan.time_offsets = TRY(time_offsets(spec.linux, spec));
+  if (!plan.new_user) return plan;
+  plan.uid_mappings = spec.linux.uid_mappings;
+  plan.gid_mappings = spec.linux.gid_mappings;
+  if (plan.uid_mappings.empty() || plan.gid_mappings.empty())
+    return Error{Kind::invalid, "\"/linux/uidMappings\": a new user namespace needs uidMappings and gidMappings"};
+  return plan;
+}
+
+Result<JoinHandles> open_joins(const NamespacePlan& plan) {
+  JoinHandles handles;
+  for (const auto& join : plan.joins) {
+    const auto step = format_text("open {} namespace", oci::namespace_name(join.type));
+    auto fd = TRY(sys::openat(AT_FDCWD, join.path, O_RDONLY | O_NOCTTY | O_NONBLOCK).during(step));
+    const auto type = sys::ioctl(fd.get(), NS_GET_NSTYPE, nullptr, "NS_GET_NSTYPE");
+    if (!type.has_value())
+      return Error{Kind::invalid, format_text("{}: {} is no namespace", step, quote(join.path))};
+    if (static_cast<std::uint64_t>(type.value()) != clone_flag(join.type))
+      return Error{Kind::invalid, format_text("{}: {} is a namespace of another type", step, quote(join.path))};
+    handles.fds.push_back(std::move(fd));
+  }
+  return handles;
+}
+
+}  // namespace husk::runtime

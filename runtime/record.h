@@ -1,0 +1,62 @@
+// Record: what husk keeps of a container between commands, as <root>/<id>/state.json.
+// It is written before each step that cannot be taken back, so that `husk delete --force` cleans up
+// after a husk that was killed at any moment.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "cgroups/cgroup.h"
+#include "oci-spec/runtime_spec.h"
+#include "oci-spec/state.h"
+#include "phase.h"
+
+namespace husk::runtime {
+
+// How far the container came, as written; `live_phase` adds what only the kernel knows.
+//   starting: "start" may have reached the init; whether it did shows its start socket.
+enum class Stage : std::uint8_t { creating, created, starting, running };
+
+// A process that outlives this program: the start time tells a reused pid apart.
+struct ProcessRef {
+  pid_t pid = 0;
+  std::uint64_t start_time = 0;  // clock ticks since boot. Source: man 5 proc, /proc/pid/stat field 22
+};
+Result<ProcessRef> process_ref(pid_t pid);
+// A pidfd of the process while it runs; nothing once it is a zombie or gone.
+Result<std::optional<UniqueFd>> open_alive(const ProcessRef& process);
+
+struct Record {
+  std::string id;
+  Stage stage = Stage::creating;
+  std::string bundle;
+  std::string rootfs;
+  std::int64_t created_ns = 0;
+  std::uint32_t owner = 0;
+  ProcessRef init;
+  std::string cgroup_path;  // "" = none
+  cgroups::Version cgroup_version = cgroups::Version::v2;
+  cgroups::Driver cgroup_driver = cgroups::Driver::cgroupfs;
+  bool no_pivot = false;
+  bool has_process = true;  // config.json has a process: start is possible
+  bool has_late_hooks = false;  // poststart or poststop, in the saved config.json
+  oci::StringMap annotations;
+};
+std::string write_record(const Record& record);
+Result<Record> parse_record(std::string_view text);
+
+Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record);
+
+// The OCI state; pid is 0 when stopped.
+oci::State make_state(const Record& record, Phase phase);
+// As printed by `husk state` and `husk list`: the OCI state and "cgroupPath".
+oci::Json printed_state(const Record& record, Phase phase);
+
+}  // namespace husk::runtime

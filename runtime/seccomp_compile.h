@@ -1,0 +1,28 @@
+// Seccomp profile → BPF program, before the clone. seccomp_compile.cc is the only file that includes
+// libseccomp. Source: runtime-spec config-linux.md#seccomp; man 2 seccomp.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "oci-spec/runtime_spec.h"
+
+namespace husk::runtime {
+
+struct SeccompFilter {
+  std::vector<sock_filter> program;
+  unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*
+};
+Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile);
+
+struct SeccompSupport {  // for `husk features`
+  std::vector<std::string> architectures;
+  std::vector<std::string> flags;
+  std::string library_version;
+};
+SeccompSupport seccomp_support();
+
+}  // namespace husk::runtime

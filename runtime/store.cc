@@ -1,0 +1,130 @@
+#include "store.h"
+
+#include <sys/file.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace husk::runtime {
+namespace {
+
+// A waiting init accepts on its start socket; it closes the socket when it is told to start.
+bool is_waiting_for_start(const std::string& directory) {
+  return sys::connect_unix(format_text("{}/{}", directory, kStartSocket), SOCK_SEQPACKET).has_value();
+}
+
+Phase phase_of(Stage stage, const std::string& directory) {
+  switch (stage) {
+    case Stage::creating: return Phase::creating;
+    case Stage::created: return Phase::created;
+    case Stage::starting: return is_waiting_for_start(directory) ? Phase::created : Phase::running;
+    case Stage::running: return Phase::running;
+  }
+  return Phase::stopped;
+}
+
+}  // namespace
+
+Error does_not_exist(std::string_view id) {
+  return Error{Kind::not_found, format_text("container {} does not exist", quote(id))};
+}
+
+Result<Record> ContainerDir::read() const {
+  const auto text = TRY(read_file_at(directory_.get(), kStateFile).during("read container state"));
+  return parse_record(text).during(format_text("{}/{}", path_, kStateFile));
+}
+
+Status ContainerDir::write(const Record& record) const {
+  return write_atomically(directory_.get(), kStateFile, write_record(record), 0600).during("write container state");
+}
+
+Result<std::string> ContainerDir::read_config() const {
+  return read_file_at(directory_.get(), kConfigFile).during("read the container's configuration");
+}
+
+Status ContainerDir::write_config(std::string_view text) const {
+  const auto file =
+      TRY(sys::openat(directory_.get(), kConfigFile, O_WRONLY | O_CREAT | O_EXCL, 0600).during("keep config.json"));
+  return sys::write_all(file.get(), text).during("keep config.json");
+}
+
+Status ContainerDir::lock() const { return sys::flock(directory_.get(), LOCK_EX).during("lock container"); }
+
+Result<bool> ContainerDir::try_lock() const {
+  const auto locked = sys::flock(directory_.get(), LOCK_EX | LOCK_NB);
+  if (locked.has_value()) return true;
+  if (locked.error().kind() == Kind::busy) return false;
+  return locked.error();
+}
+
+void ContainerDir::unlock() const { (void)sys::flock(directory_.get(), LOCK_UN); }  // closing would do it too
+
+Status ContainerDir::remove() const { return remove_tree(AT_FDCWD, path_).during("remove container state"); }
+
+bool ContainerDir::is_gone() const {
+  const auto info = sys::fstat(directory_.get());
+  return info.has_value() && info.value().st_nlink == 0;
+}
+
+Result<Phase> ContainerDir::live_phase(const Record& record) const {
+  const auto alive = TRY(open_alive(record.init));
+  if (!alive.has_value())
+    return record.stage == Stage::creating && record.init.pid == 0 ? Phase::creating : Phase::stopped;
+  const auto phase = phase_of(record.stage, path_);
+  if (phase == Phase::creating) return phase;
+  const auto cgroup = open_cgroup(record);
+  if (!cgroup.has_value()) return phase;  // a cgroup that is gone freezes nobody
+  const auto frozen = cgroup.value()->is_frozen();
+  return frozen.has_value() && frozen.value() ? Phase::paused : phase;
+}
+
+Result<ContainerDir> StateStore::reserve(const ContainerId& id) const {
+  const auto path = format_text("{}/{}", root_, id.text());
+  auto made = sys::mkdirat(AT_FDCWD, path, 0700);
+  if (!made.has_value() && made.error().kind() == Kind::not_found) {
+    TRY(make_directories(root_, 0700).during("make the state directory"));
+    made = sys::mkdirat(AT_FDCWD, path, 0700);
+  }
+  if (!made.has_value()) {
+    if (made.error().kind() == Kind::exists)
+      return Error{Kind::exists, format_text("container with given ID already exists: {}", quote(id.text()))}.hint(
+          "choose another id, or run husk delete");
+    return std::move(made).error().during("make the state directory");
+  }
+  ContainerDir directory{path, TRY(sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))};
+  // A `delete --force` may have come between mkdir and the lock, and taken the directory away.
+  const auto locked = TRY(directory.try_lock());
+  if (!locked || directory.is_gone())
+    return Error{Kind::busy, format_text("container {} is being deleted by another command", quote(id.text()))};
+  return directory;
+}
+
+Result<ContainerDir> StateStore::open(const ContainerId& id) const {
+  auto path = format_text("{}/{}", root_, id.text());
+  auto directory = sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory.has_value()) {
+    if (directory.error().kind() == Kind::not_found) return does_not_exist(id.text());
+    return std::move(directory).error();
+  }
+  return ContainerDir{std::move(path), std::move(directory).value()};
+}
+
+Result<std::vector<std::string>> StateStore::ids() const {
+  std::vector<std::string> found;
+  auto directory = sys::openat(AT_FDCWD, root_, O_RDONLY | O_DIRECTORY);
+  if (!directory.has_value()) {
+    if (directory.error().kind() == Kind::not_found) return found;
+    return std::move(directory).error();
+  }
+  for (auto& entry : TRY(sys::list_dir(directory.value().get())))
+    if (ContainerId::parse(entry.name).has_value()) found.push_back(std::move(entry.name));
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace husk::runtime

@@ -1,0 +1,62 @@
+// The state directory: <root>/<id>/ with state.json, config.json (a copy: later edits of the bundle's
+// do not matter, runtime.md#lifecycle step 2) and start.sock (where a created container waits).
+// A verb that changes a container holds the lock of its directory (flock, gone with the process).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "record.h"
+
+namespace husk::runtime {
+
+inline constexpr const char* kStateFile = "state.json";
+inline constexpr const char* kConfigFile = "config.json";
+inline constexpr const char* kStartSocket = "start.sock";
+
+// One container's directory.
+class ContainerDir {
+ public:
+  ContainerDir(std::string path, UniqueFd directory) : path_{std::move(path)}, directory_{std::move(directory)} {}
+  const std::string& path() const { return path_; }
+  int fd() const { return directory_.get(); }
+
+  Result<Record> read() const;
+  Status write(const Record& record) const;
+  Result<std::string> read_config() const;
+  Status write_config(std::string_view text) const;
+  Status lock() const;              // waits
+  Result<bool> try_lock() const;    // false: another command works on the container
+  void unlock() const;
+  Status remove() const;
+  bool is_gone() const;  // removed since it was opened; its name may belong to another container
+  // What the container is doing now. Source: runtime-spec runtime.md#state.
+  Result<Phase> live_phase(const Record& record) const;
+
+ private:
+  std::string path_;
+  UniqueFd directory_;
+};
+
+class StateStore {
+ public:
+  explicit StateStore(std::string root) : root_{std::move(root)} {}
+  const std::string& root() const { return root_; }
+
+  // Makes the directory of a new container, locked. Errors: exists.
+  Result<ContainerDir> reserve(const ContainerId& id) const;
+  Result<ContainerDir> open(const ContainerId& id) const;  // errors: not_found
+  Result<std::vector<std::string>> ids() const;            // sorted
+
+ private:
+  std::string root_;
+};
+
+// The texts that callers parse (facts section 1.5).
+Error does_not_exist(std::string_view id);
+
+}  // namespace husk::runtime

@@ -1,0 +1,214 @@
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "container.h"
+#include "fault.h"
+#include "hooks.h"
+
+namespace husk::runtime {
+namespace {
+
+struct Opened {
+  ContainerDir directory;
+  Record record;
+  Phase phase = Phase::stopped;
+};
+
+Result<Opened> open_locked(const StateStore& store, const ContainerId& id) {
+  auto directory = TRY(store.open(id));
+  TRY(directory.lock());
+  if (directory.is_gone()) return does_not_exist(id.text());
+  auto record = directory.read();
+  // Its husk was killed before the first record.
+  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(id.text());
+  if (!record.has_value()) return std::move(record).error();
+  const auto phase = TRY(directory.live_phase(record.value()));
+  return Opened{.directory = std::move(directory), .record = std::move(record).value(), .phase = phase};
+}
+
+Error wrong_state(std::string text) { return Error{Kind::wrong_state, std::move(text)}; }
+
+Status check_startable(const Record& record, Phase phase) {
+  if (phase == Phase::running) return wrong_state("cannot start an already running container");
+  if (phase == Phase::stopped) return wrong_state("cannot start a container that has stopped");
+  if (!next(phase, Event::start).has_value())
+    return wrong_state(format_text("cannot start a container in the {} state", name_of(phase)));
+  if (!record.has_process)
+    return Error{Kind::invalid, "cannot start a container without \"/process\" in its config.json"};
+  return ok();
+}
+
+Status run_poststart(const Record& record, const oci::Hooks& hooks) {
+  return run_hooks(hooks.poststart, "poststart", make_state(record, Phase::running));
+}
+
+// Tells init to go on, waits until it did, runs poststart hooks.
+Status let_start(const ContainerDir& directory, Record& record, const Channel& connection, const oci::Hooks& hooks) {
+  TRY(connection.send(Step::start));  // handshake 5
+  TRY(connection.expect_close());
+  record.stage = Stage::running;
+  TRY(directory.write(record));
+  return run_poststart(record, hooks);
+}
+
+// Unlike at the end, hooks that cannot be read stop a start.
+Result<oci::Hooks> start_hooks(const ContainerDir& directory, const Record& record) {
+  if (!record.has_late_hooks) return oci::Hooks{};
+  auto spec = TRY(saved_spec(directory));
+  return std::move(spec.hooks);
+}
+
+// Waits until the process is over; it need not be a child of ours. Source: man 2 pidfd_open.
+Status wait_until_over(const UniqueFd& pidfd) {
+  std::vector<sys::PollEntry> entries{{.fd = pidfd.get(), .events = POLLIN}};
+  const auto ready = sys::poll(entries, -1);
+  return ready.has_value() ? ok() : Status{ready.error()};
+}
+
+// SIGKILL reaches a process in the v1 freezer only after the thaw.
+void thaw_for_kill(const Record& record, int signal) {
+  if (signal != SIGKILL) return;
+  const auto cgroup = open_cgroup(record);
+  if (!cgroup.has_value()) return;
+  const auto frozen = cgroup.value()->is_frozen();
+  if (frozen.has_value() && frozen.value()) (void)cgroup.value()->thaw();
+}
+
+Error not_running() { return wrong_state("container not running: no such process"); }
+
+Status kill_whole_cgroup(const Record& record, int signal, bool stopped) {
+  const auto cgroup = TRY(open_cgroup(record));
+  if (stopped) {
+    const auto left = TRY(cgroup->processes());
+    if (left.empty()) return not_running();
+  }
+  return cgroup->kill_all(signal);
+}
+
+// Hooks of a container whose saved configuration cannot be read any more are lost; the rest is not.
+oci::Hooks saved_hooks(const ContainerDir& directory, const Record& record) {
+  if (!record.has_late_hooks) return {};
+  auto spec = saved_spec(directory);
+  if (spec.has_value()) return std::move(spec).value().hooks;
+  log::warning(format_text("poststop hooks are skipped: {}", spec.error().to_string()));
+  return {};
+}
+
+// A create that still runs holds the lock: ending its init makes it fail, roll back and let go.
+Status lock_by_force(const ContainerDir& directory) {
+  const auto locked = TRY(directory.try_lock());
+  if (locked) return ok();
+  const auto record = directory.read();
+  if (record.has_value() && record.value().stage == Stage::creating) {
+    const auto init = TRY(open_alive(record.value().init));
+    if (init.has_value()) (void)sys::pidfd_send_signal(init->get(), SIGKILL);  // may be over already
+  }
+  return directory.lock();
+}
+
+Status delete_by_force(const StateStore& store, const ContainerId& id) {
+  const auto directory = store.open(id);
+  if (!directory.has_value()) return directory.error().kind() == Kind::not_found ? ok() : Status{directory.error()};
+  TRY(lock_by_force(directory.value()));
+  if (directory.value().is_gone()) return ok();
+  const auto record = directory.value().read();
+  if (record.has_value()) return destroy(directory.value(), record.value(), saved_hooks(directory.value(), record.value()));
+  // Killed before its first record: there is only the directory.
+  if (record.error().kind() != Kind::not_found) log::warning(record.error().to_string());
+  return directory.value().remove();
+}
+
+}  // namespace
+
+Status start_container(const StateStore& store, const ContainerId& id) {
+  auto opened = TRY(open_locked(store, id));
+  TRY(check_startable(opened.record, opened.phase));
+  const auto hooks = TRY(start_hooks(opened.directory, opened.record));
+  const Channel connection{TRY(sys::connect_unix(format_text("{}/{}", opened.directory.path(), kStartSocket), SOCK_SEQPACKET)
+                                   .during("reach the container's init"))};
+  opened.record.stage = Stage::starting;
+  TRY(opened.directory.write(opened.record));
+  auto started = let_start(opened.directory, opened.record, connection, hooks);
+  if (started.has_value()) return started;
+  // runtime.md#lifecycle steps 7 and 9 (since 1.3): a failed startContainer or poststart hook, and
+  // what cannot be executed, stop the container and end in its deletion.
+  const auto destroyed = destroy(opened.directory, opened.record, hooks);
+  if (!destroyed.has_value()) log::warning(destroyed.error().to_string());
+  return started;
+}
+
+Status finish_start(Created& created) {
+  TRY(run_poststart(created.record, created.hooks));
+  created.directory.unlock();
+  return ok();
+}
+
+Status kill_container(const StateStore& store, const KillOptions& options) {
+  const auto directory = TRY(store.open(options.id));
+  auto record = directory.read();
+  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(options.id.text());
+  if (!record.has_value()) return std::move(record).error();
+  const auto init = TRY(open_alive(record.value().init));
+  if (options.all) {
+    TRY(kill_whole_cgroup(record.value(), options.signal, !init.has_value()));
+    thaw_for_kill(record.value(), options.signal);
+    return ok();
+  }
+  if (!init.has_value()) return not_running();
+  auto sent = sys::pidfd_send_signal(init->get(), options.signal);
+  if (!sent.has_value() && sent.error().os_errno() == ESRCH) return not_running();
+  if (!sent.has_value()) return sent;
+  thaw_for_kill(record.value(), options.signal);
+  return ok();
+}
+
+Status destroy(const ContainerDir& directory, const Record& record, const oci::Hooks& hooks) {
+  const auto init = TRY(open_alive(record.init));
+  if (init.has_value()) {
+    auto sent = sys::pidfd_send_signal(init->get(), SIGKILL);
+    if (!sent.has_value() && sent.error().os_errno() != ESRCH) return sent;
+    thaw_for_kill(record, SIGKILL);
+    TRY(wait_until_over(*init));
+  }
+  const auto cgroup = open_cgroup(record);
+  if (cgroup.has_value()) {
+    TRY(cgroup.value()->remove().during("remove cgroup"));
+  } else if (cgroup.error().kind() != Kind::not_found) {
+    return cgroup.error();
+  }
+  run_all_hooks(hooks.poststop, "poststop", make_state(record, Phase::stopped));
+  return directory.remove();
+}
+
+Status delete_container(const StateStore& store, const ContainerId& id, bool force) {
+  if (force) return delete_by_force(store, id);
+  const auto opened = TRY(open_locked(store, id));
+  // A created container may be deleted without a kill, as callers expect of every runtime
+  // (runtime.md#delete asks for "stopped" only; decision in README.md).
+  if (opened.phase != Phase::stopped && opened.phase != Phase::created)
+    return wrong_state(format_text("cannot delete container {} that is not stopped: {}", id.text(), name_of(opened.phase)))
+        .hint("husk kill it first, or use --force");
+  return destroy(opened.directory, opened.record, saved_hooks(opened.directory, opened.record));
+}
+
+Status pause_container(const StateStore& store, const ContainerId& id) {
+  const auto opened = TRY(open_locked(store, id));
+  if (!next(opened.phase, Event::pause).has_value())
+    return wrong_state(format_text("container not running or created: {}", name_of(opened.phase)));
+  const auto cgroup = TRY(open_cgroup(opened.record));
+  return cgroup->freeze().during("freeze cgroup");
+}
+
+Status resume_container(const StateStore& store, const ContainerId& id) {
+  const auto opened = TRY(open_locked(store, id));
+  if (opened.phase != Phase::paused) return wrong_state(format_text("container not paused: {}", name_of(opened.phase)));
+  const auto cgroup = TRY(open_cgroup(opened.record));
+  return cgroup->thaw().during("thaw cgroup");
+}
+
+}  // namespace husk::runtime
