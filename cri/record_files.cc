@@ -1,0 +1,45 @@
+#include "cri/record_files.h"
+
+#include "base/sys.h"
+
+namespace husk::cri {
+namespace {
+
+constexpr std::string_view kSuffix = ".json";
+constexpr std::size_t kMaxRecord = 32U << 20U;  // a request has at most 16 MiB
+
+}  // namespace
+
+Result<RecordFiles> RecordFiles::open(const std::string& directory) {
+  TRY(make_directories(directory, 0700));
+  auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
+  return RecordFiles{std::move(fd)};
+}
+
+Result<std::vector<RecordFiles::Stored>> RecordFiles::read_all() const {
+  std::vector<Stored> all;
+  const auto entries = TRY(sys::list_dir(directory_.get()));
+  for (const auto& entry : entries) {
+    if (!entry.name.ends_with(kSuffix)) continue;
+    Stored stored{.id = entry.name.substr(0, entry.name.size() - kSuffix.size()), .text = {}};
+    stored.text = TRY(read_file_at(directory_.get(), entry.name, kMaxRecord));
+    all.push_back(std::move(stored));
+  }
+  return all;
+}
+
+Status RecordFiles::write(const std::string& id, std::string_view text, Durable durable) const {
+  return write_atomically(directory_.get(), id + std::string{kSuffix}, text, 0600, durable);
+}
+
+Status RecordFiles::remove(const std::string& id) const {
+  const auto removed = sys::unlinkat(directory_.get(), id + std::string{kSuffix});
+  if (!removed.has_value() && removed.error().kind() != Kind::not_found) return removed;
+  return sys::fsync(directory_.get());
+}
+
+Status RecordFiles::set_aside(const std::string& id) const {
+  return sys::renameat2(directory_.get(), id + std::string{kSuffix}, directory_.get(), id + ".damaged");
+}
+
+}  // namespace husk::cri
