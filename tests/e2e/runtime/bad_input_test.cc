@@ -1,0 +1,118 @@
+#include "bench.h"
+
+using namespace husk;
+using namespace husk::test;
+
+namespace {
+
+struct BadConfig {
+  const char* name;
+  std::string text;
+  std::string expected;
+};
+
+std::string deep(int levels) { return std::string(static_cast<std::size_t>(levels), '[') + std::string(static_cast<std::size_t>(levels), ']'); }
+
+std::string config(const std::string& more) {
+  return R"({"ociVersion":"1.0.2","root":{"path":")" + busybox_rootfs() + R"("},"process":{"args":["/bin/true"],"cwd":"/"},)"
+         R"("linux":{"namespaces":[{"type":"mount"}]})" + more + "}";
+}
+
+}  // namespace
+
+TEST_CASE("a malformed or hostile config.json is one clear error, and nothing is left behind") {
+  REQUIRE_E2E();
+  const std::vector<BadConfig> rows{
+      {"empty", "", "config.json"},
+      {"not JSON", "hello", "config.json"},
+      {"cut off", R"({"ociVersion":"1.0.0")", "config.json"},
+      {"an array", "[]", "object"},
+      {"too deep", deep(100000), "config.json"},
+      {"duplicate key", R"({"ociVersion":"1.0.0","ociVersion":"1.0.0"})", "ociVersion"},
+      {"no version", "{}", "ociVersion"},
+      {"bad version", R"({"ociVersion":"x"})", "ociVersion"},
+      {"no root", R"({"ociVersion":"1.0.0"})", "root"},
+      {"root is missing", R"({"ociVersion":"1.0.0","root":{"path":"/nonexistent-dir"},"process":{"args":["x"],"cwd":"/"},"linux":{"namespaces":[{"type":"mount"}]}})", "nonexistent-dir"},
+      {"args of the wrong type", config(R"(,"hostname":5)"), "/hostname"},
+      {"unknown namespace", R"({"ociVersion":"1.0.0","root":{"path":"/"},"linux":{"namespaces":[{"type":"warp"}]}})", "/linux/namespaces"},
+      {"a namespace twice", R"({"ociVersion":"1.0.0","root":{"path":"/"},"linux":{"namespaces":[{"type":"mount"},{"type":"mount"}]}})", "namespaces"},
+      {"hook without an absolute path", config(R"(,"hooks":{"prestart":[{"path":"x"}]})"), "/hooks/prestart/0"},
+      {"hook time-out of zero", config(R"(,"hooks":{"poststop":[{"path":"/x","timeout":0}]})"), "timeout"},
+      {"mount without destination", config(R"(,"mounts":[{"type":"tmpfs"}])"), "/mounts/0"},
+      {"NUL in an argument", R"({"ociVersion":"1.0.0","root":{"path":"/"},"process":{"args":["a\u0000b"],"cwd":"/"},"linux":{"namespaces":[{"type":"mount"}]}})", "args"},
+      {"relative cwd", R"({"ociVersion":"1.0.0","root":{"path":"/"},"process":{"args":["a"],"cwd":"x"},"linux":{"namespaces":[{"type":"mount"}]}})", "/process/cwd"},
+      {"no args", R"({"ociVersion":"1.0.0","root":{"path":"/"},"process":{"args":[],"cwd":"/"},"linux":{"namespaces":[{"type":"mount"}]}})", "/process/args"},
+      {"hostname without uts namespace", config(R"(,"hostname":"x")"), "hostname"},
+      {"unknown mount type", config(R"(,"mounts":[{"destination":"/proc","type":"nosuchfs","source":"x"}])"), "nosuchfs"},
+      {"missing bind source", config(R"(,"mounts":[{"destination":"/tmp","type":"bind","source":"/nonexistent-source","options":["bind"]}])"), "nonexistent-source"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    Bench bench;
+    const auto bundle = bench.bundle({"/bin/true"});
+    const auto before = bench.world();
+    REQUIRE_OK(write_atomically(AT_FDCWD, bundle + "/config.json", row.text));
+    const auto done = bench.husk({"--log", bench.log(), "--log-format", "json", "create", "-b", bundle, bench.id()});
+    CHECK(done.status.code == 1);
+    CHECK(done.out.empty());
+    CHECK_MESSAGE(contains(done.err, row.expected), done.err);
+    CHECK(std::count(done.err.begin(), done.err.end(), '\n') == 1);
+    const auto log = read_file(bench.log()).value();
+    CHECK(std::count(log.begin(), log.end(), '\n') == 1);
+    CHECK(oci::parse_json(log).has_value());
+    CHECK_WORLD(bench, before);
+  }
+}
+
+TEST_CASE("ids that are no plain file name are refused") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/true"});
+  for (const std::string id : {"", ".", "..", "../x", "a/b", ".hidden", "-x", "a b", "a\nb", "\xff", "%00"}) {
+    CAPTURE(id);
+    const auto done = bench.husk({"create", "-b", bundle, "--", id});
+    CHECK(done.status.code == 1);
+    CHECK(contains(done.err, "container id"));
+  }
+  CHECK(bench.husk({"create", "-b", bundle, std::string(300, 'a')}).status.code == 1);
+  CHECK(!path_exists(bench.root() + "/x"));
+}
+
+TEST_CASE("command lines that are wrong are usage errors, never crashes") {
+  REQUIRE_E2E();
+  Bench bench;
+  struct Row {
+    std::vector<std::string> words;
+    std::string text;
+  };
+  const std::vector<Row> rows{{{}, "verb"},
+                              {{"nosuchverb"}, "unknown verb"},
+                              {{"update", "x"}, "not supported"},
+                              {{"events", "x"}, "not supported"},
+                              {{"checkpoint", "x"}, "not supported"},
+                              {{"checkpoint", "--help"}, "not supported"},
+                              {{"restore", "x"}, "not supported"},
+                              {{"mounts", "x"}, "not supported"},
+                              {{"wait", "x"}, "not supported"},
+                              {{"create"}, "requires an argument"},
+                              {{"create", "a", "b"}, "unexpected argument"},
+                              {{"create", "--bundle"}, "requires an argument"},
+                              {{"create", "--nope", "a"}, "nope"},
+                              {{"kill", "a", "NOSIG"}, "invalid signal"},
+                              {{"ps", "a", "-ef"}, "does not exist"},
+                              {{"--cgroup-manager", "x", "list"}, "--cgroup-manager"},
+                              {{"--log-format", "x", "list"}, "--log-format"},
+                              {{"--log-level", "x", "list"}, "log level"},
+                              {{"--log", "journald:x", "list"}, "journald"},
+                              {{"--log", "syslog:x", "list"}, "syslog"},
+                              {{"--log", "/nonexistent/dir/log", "list"}, "open log file"},
+                              {{"create", "-b", "/nonexistent", "a"}, "config.json"},
+                              {{"create", "--preserve-fds", "99999", "a"}, "--preserve-fds"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    const auto done = bench.husk(row.words);
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, row.text), done.err);
+    CHECK(done.err.starts_with("husk: "));
+  }
+  CHECK(bench.husk({"--root", "/", "list"}).status.code == 1);
+}

@@ -1,0 +1,162 @@
+#include <signal.h>
+
+#include "bench.h"
+#include "oci-spec/parse_config.h"
+
+using namespace husk;
+using namespace husk::test;
+
+namespace {
+
+void run_sleeper(Bench& bench, const Change& change = {}) {
+  const auto done = bench.husk({"run", "-d", "-b", bench.bundle({"/bin/sleep", "1000"}, change), bench.id()});
+  REQUIRE_MESSAGE(done.status.code == 0, done.err);
+}
+
+}  // namespace
+
+TEST_CASE("exec runs in the container's namespaces and cgroup, and returns the status") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    Bench bench{hierarchy};
+    run_sleeper(bench);
+    const auto compared = bench.husk({"exec", bench.id(), "sh", "-c",
+                                      "for n in pid net ipc uts mnt cgroup; do [ \"$(readlink /proc/1/ns/$n)\" = \"$(readlink /proc/self/ns/$n)\" ] || echo $n; done; "
+                                      "[ \"$(cat /proc/1/cgroup)\" = \"$(cat /proc/self/cgroup)\" ] || echo cgroup; exit 13"});
+    CHECK(compared.status.code == 13);
+    CHECK(compared.out.empty());
+    CHECK(compared.err.empty());
+    CHECK(bench.husk({"exec", bench.id(), "sh", "-c", "kill -9 $$"}).status.code == 137);
+  }
+}
+
+TEST_CASE("exec flags: user, groups, cwd, env, capabilities, no-new-privs; a command's own dashes are its own") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench);
+  const auto done = bench.husk({"exec", "-u", "1000:50", "-g", "7", "-g", "8", "--cwd", "/tmp", "-e", "A=x,y z", "--env", "B=2", "--no-new-privs",
+                                bench.id(), "sh", "-c", "id -u; id -G; pwd; echo $A $B; grep NoNewPrivs /proc/self/status | cut -f2"});
+  CHECK_MESSAGE(done.out == "1000\n50 7 8\n/tmp\nx,y z 2\n1\n", done.err);
+  const auto caps = bench.husk({"exec", "-c", "CAP_NET_RAW", "--cap", "CAP_CHOWN", bench.id(), "sh", "-c", "grep Cap /proc/self/status | cut -f2"});
+  CHECK(caps.out == "0000000000000000\n0000000020002421\n0000000020002421\n0000000020002421\n0000000000000000\n");
+  CHECK(bench.husk({"exec", bench.id(), "echo", "-n", "--user", "-t"}).out == "--user -t");
+}
+
+TEST_CASE("exec --process FILE runs what the file says and nothing of the container's own process") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench, [](oci::Spec& spec) { spec.process->env.push_back("SECRET=1"); });
+  const oci::Process process{.user = {.uid = 3, .gid = 4}, .args = {"/bin/sh", "-c", "id -u; echo \"[$SECRET]\"; pwd"}, .env = {"PATH=/bin"}, .cwd = "/etc"};
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("p.json"), oci::write_process(process)));
+  const auto done = bench.husk({"exec", "--process", bench.path("p.json"), bench.id()});
+  CHECK_MESSAGE(done.out == "3\n[]\n/etc\n", done.err);
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("bad.json"), "{\"args\":[]}"));
+  CHECK(bench.husk({"exec", "-p", bench.path("bad.json"), bench.id()}).status.code == 1);
+}
+
+TEST_CASE("exec --detach returns after the start; the pid file is there and right") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench);
+  const auto done = bench.husk({"exec", "--detach", "--pid-file", bench.path("pid"), bench.id(), "sleep", "777"});
+  CHECK(done.status.code == 0);
+  const auto pid = read_file(bench.path("pid")).value();
+  CHECK(contains(read_file("/proc/" + pid + "/cmdline").value(), "777"));
+  CHECK(contains(bench.husk({"ps", "-f", "json", bench.id()}).out, pid));
+  const auto failed = bench.husk({"exec", "-d", "--pid-file", bench.path("none"), bench.id(), "nosuch"});
+  CHECK(failed.status.code == 1);
+  CHECK(contains(failed.err, "executable file not found in $PATH"));
+  CHECK(!path_exists(bench.path("none")));
+}
+
+TEST_CASE("exec in the foreground forwards signals and keeps stdin, stdout and stderr apart") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench);
+  const auto piped = bench.shell("echo in | husk exec " + bench.id() + " sh -c 'cat; echo err >&2'");
+  CHECK(piped.out == "in\n");
+  CHECK(piped.err == "err\n");
+  auto out = sys::pipe2();
+  REQUIRE_OK(out);
+  auto child = bench.start({"exec", bench.id(), "sh", "-c", "trap 'exit 9' USR1; echo up; while :; do sleep 0.01; done"},
+                           {{.from = out.value().write_end.get(), .target = 1}});
+  std::array<char, 3> up{};
+  REQUIRE_OK(sys::read_some(out.value().read_end.get(), up));
+  REQUIRE_OK(child.signal(SIGUSR1));
+  CHECK(child.wait().value().code == 9);
+}
+
+TEST_CASE("exec works in a created container, and in a paused one with --ignore-paused after the thaw") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    Bench bench{hierarchy};
+    REQUIRE(bench.husk({"create", "-b", bench.bundle({"/bin/sleep", "1000"}), bench.id()}).status.code == 0);
+    const auto inside = bench.husk({"exec", bench.id(), "true"});
+    CHECK_MESSAGE(inside.status.code == 0, inside.err);
+    CHECK(bench.status(bench.id()) == "created");
+    CHECK(bench.husk({"start", bench.id()}).status.code == 0);
+  }
+}
+
+TEST_CASE("runc 5403: exec --cgroup stays below the container's cgroup") {
+  REQUIRE_E2E();
+  Bench bench{Hierarchy::unified};
+  run_sleeper(bench);
+  for (const auto* path : {"..", "../..", "a/../../b", "/../x", "nothing"}) {
+    CAPTURE(path);
+    const auto done = bench.husk({"exec", "--cgroup", path, bench.id(), "true"});
+    CHECK(done.status.code == 1);
+    CHECK(contains(done.err, "--cgroup"));
+  }
+  const auto group = *bench.state(bench.id()).find("cgroupPath")->as_string();
+  bench.shell("unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && mkdir /sys/fs/cgroup" + group + "/sub'");
+  const auto below = bench.husk({"exec", "--cgroup", "/sub", bench.id(), "cat", "/proc/self/cgroup"});
+  CHECK_MESSAGE(contains(below.out, "/sub\n"), below.err);
+}
+
+TEST_CASE("exec applies the container's seccomp filter, and execCPUAffinity") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench, [](oci::Spec& spec) {
+    spec.linux.seccomp = oci::Seccomp{.default_action = "SCMP_ACT_ALLOW"};
+    spec.linux.seccomp->syscalls = {{.names = {"mkdir", "mkdirat"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 1}};
+    spec.process->exec_cpu_affinity = oci::ExecCpuAffinity{.initial = "0", .final = "0"};
+  });
+  const auto done = bench.husk({"exec", bench.id(), "sh", "-c", "grep -E '^Seccomp:|Cpus_allowed_list' /proc/self/status | cut -f2; mkdir /tmp/x"});
+  CHECK(done.status.code == 1);
+  CHECK(done.out == "2\n0\n");
+}
+
+TEST_CASE("a container made with --no-pivot has its root by chroot, and exec sees the same root") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto run = bench.husk({"run", "-d", "--no-pivot", "-b", bench.bundle({"/bin/sleep", "1000"}), bench.id()});
+  REQUIRE_MESSAGE(run.status.code == 0, run.err);
+  const auto done = bench.husk({"exec", bench.id(), "sh", "-c", "test -d /work && echo host; cat /etc/passwd | head -2 | tail -1; [ /proc/1/root/bin/sh -ef /bin/sh ] && echo same"});
+  CHECK_MESSAGE(contains(done.out, "user:x:1000"), done.err);
+  CHECK(!contains(done.out, "host"));
+}
+
+TEST_CASE("exec refuses what it cannot do, and bad values") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench);
+  struct Row {
+    std::vector<std::string> flags;
+    std::string text;
+  };
+  for (const auto& row : {Row{{"--user", "1:"}, "--user"}, Row{{"-u", "abc"}, "--user"}, Row{{"-u", "4294967295"}, "--user"},
+                          Row{{"--env", "X"}, "--env"}, Row{{"--apparmor", "p"}, "--apparmor"}, Row{{"--process-label", "p"}, "--process-label"},
+                          Row{{"-g", "x"}, "--additional-gids"}, Row{{"--preserve-fds", "-1"}, "preserve-fds"}, Row{{"--cwd", "relative"}, "cwd"},
+                          Row{{"--console-socket", "/x"}, "console socket"}, Row{{"-d", "-t"}, "cannot allocate tty"}}) {
+    CAPTURE(row.text);
+    auto words = std::vector<std::string>{"exec"};
+    words.insert(words.end(), row.flags.begin(), row.flags.end());
+    words.insert(words.end(), {bench.id(), "id"});
+    const auto done = bench.husk(words);
+    CHECK(done.status.code == 1);
+    CHECK(done.out.empty());
+    CHECK_MESSAGE(contains(done.err, row.text), done.err);
+  }
+  CHECK(contains(bench.husk({"exec", bench.id()}).err, "requires an argument"));
+}

@@ -1,0 +1,129 @@
+// What the kernel tests of cgroups share: private cgroup mounts, children, names of our own.
+#pragma once
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <string>
+
+#include "base/process.h"
+#include "base/sys.h"
+#include "cgroups/cgroup.h"
+#include "harness/harness.h"
+
+namespace husk::test {
+
+// This process in a mount namespace of its own until the end of the scope.
+class PrivateMounts {
+ public:
+  PrivateMounts() {
+    auto own = sys::openat(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY);
+    REQUIRE_OK(own);
+    before_ = std::move(own).value();
+    REQUIRE_OK(sys::unshare(CLONE_NEWNS));
+    REQUIRE_OK(sys::mount("none", "/", "", MS_REC | MS_PRIVATE, ""));
+  }
+  PrivateMounts(const PrivateMounts&) = delete;
+  PrivateMounts& operator=(const PrivateMounts&) = delete;
+  ~PrivateMounts() { CHECK_OK(sys::setns(before_.get(), CLONE_NEWNS)); }
+
+ private:
+  UniqueFd before_;
+};
+
+// The host's cgroup2 hierarchy at /sys/fs/cgroup, as on a v2 host; only this process sees it there.
+struct Cgroup2Host : PrivateMounts {
+  Cgroup2Host() { REQUIRE_OK(sys::mount("none", "/sys/fs/cgroup", "cgroup2", 0, "")); }
+};
+
+inline std::string own_path() { return "/husk-test-" + random_hex(6); }
+
+// A child born in `cgroup_fd` (or here, for -1), which runs `body` and ends with its result.
+inline Child start_child(const std::function<int()>& body, int cgroup_fd = -1) {
+  auto cloned = sys::clone3({.cgroup_fd = cgroup_fd});
+  REQUIRE_OK(cloned);
+  if (cloned.value().pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::_exit(body());
+  }
+  auto child = Child::adopt(cloned.value().pid);
+  REQUIRE_OK(child);
+  return std::move(child).value();
+}
+
+// The same for v1, where a child is moved after its birth: `body` runs once it is inside.
+inline Child start_inside(cgroups::Cgroup& cgroup, const std::function<int()>& body) {
+  auto gate = sys::pipe2();
+  REQUIRE_OK(gate);
+  const int ready = gate.value().read_end.get();
+  auto child = start_child([&body, ready] {
+    char go = 0;
+    return ::read(ready, &go, 1) == 1 ? body() : 1;
+  });
+  REQUIRE_OK(cgroup.add_process(child.pid()));
+  REQUIRE_OK(sys::write_all(gate.value().write_end.get(), "x"));
+  return child;
+}
+
+inline int sleep_for_ever() {
+  for (;;) ::pause();
+}
+
+// Forks without end; each process waits until killed.
+inline int fork_for_ever() {
+  for (int i = 0; i < 200; ++i)
+    if (::fork() == 0) sleep_for_ever();
+  return sleep_for_ever();
+}
+
+// Waits until the cgroup holds more than one process.
+inline void wait_for_forks(cgroups::Cgroup& cgroup) {
+  for (int i = 0; i < 5000; ++i) {
+    const auto processes = cgroup.processes();
+    REQUIRE_OK(processes);
+    if (processes.value().size() > 1) return;
+    ::usleep(1000);
+  }
+  FAIL("nobody forked within 5 s");
+}
+
+inline int exit_code(Child child) {
+  const auto status = child.wait();
+  REQUIRE_OK(status);
+  return status.value().code;
+}
+
+inline cgroups::Plan plan_of(cgroups::Version version, const std::string& path, const oci::Resources& resources = {}) {
+  auto plan = cgroups::make_plan_for(version, path, resources, "id", cgroups::Driver::cgroupfs);
+  REQUIRE_OK(plan);
+  return std::move(plan).value();
+}
+
+inline std::unique_ptr<cgroups::Cgroup> make(const cgroups::Plan& plan) {
+  auto made = cgroups::create(plan);
+  REQUIRE_OK(made);
+  return std::move(made).value();
+}
+
+// open() of a node that this process makes: 0, or the errno of mknod or open.
+inline int open_device(const std::string& path, mode_t type, unsigned major, unsigned minor, int flags) {
+  const auto made = sys::mknodat(AT_FDCWD, path, type | 0600U, makedev(major, minor));
+  if (!made.has_value()) return made.error().os_errno();
+  const auto opened = sys::openat(AT_FDCWD, path, flags);
+  (void)sys::unlinkat(AT_FDCWD, path);
+  return opened.has_value() ? 0 : opened.error().os_errno();
+}
+
+inline std::string text_of(const std::string& path) {
+  const auto text = read_file(path);
+  REQUIRE_OK(text);
+  return std::string{trim(text.value())};
+}
+
+}  // namespace husk::test

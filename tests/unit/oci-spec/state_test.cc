@@ -1,0 +1,72 @@
+#include "harness/harness.h"
+#include "oci-spec/features.h"
+#include "oci-spec/parse_config.h"
+#include "oci-spec/state.h"
+#include "oci-spec/sysctl.h"
+
+namespace husk::oci {
+namespace {
+
+State sample() {
+  return {.id = "web-1", .status = "running", .pid = 4711, .bundle = "/b", .annotations = {{"k", "v"}},
+          .rootfs = "/b/rootfs", .created = "2026-11-21T09:30:00.000000000Z", .owner = "root"};
+}
+
+TEST_CASE("runtime.md#state: required members first, then annotations, then what runc adds") {
+  CHECK(state_json(sample()).dump() ==
+        R"({"ociVersion":"1.3.0","id":"web-1","pid":4711,"status":"running","bundle":"/b","rootfs":"/b/rootfs",)"
+        R"("created":"2026-11-21T09:30:00.000000000Z","annotations":{"k":"v"},"owner":"root"})");
+}
+
+TEST_CASE("runtime.md#state: a hook gets what the specification names, and nothing else") {
+  CHECK(hook_state_json(sample()).dump() ==
+        R"({"ociVersion":"1.3.0","id":"web-1","pid":4711,"status":"running","bundle":"/b","annotations":{"k":"v"}})");
+}
+
+TEST_CASE("runtime.md#state: pid is left out when there is no process") {
+  auto state = sample();
+  state.status = "stopped";
+  state.pid = 0;
+  CHECK(state_json(state).find("pid") == nullptr);
+  CHECK(hook_state_json(state).find("pid") == nullptr);
+}
+
+TEST_CASE("features.md: everything is said, from the parser's own tables") {
+  const FeatureFacts facts{.mount_options = {"ro", "rro"}, .capabilities = {"CAP_KILL"}, .cgroup_v2 = true, .seccomp = true,
+                           .seccomp_supported_flags = {"SECCOMP_FILTER_FLAG_LOG"}, .memory_policy = true,
+                           .idmapped_mounts = true, .net_devices = true};
+  const auto json = features_json(facts);
+  CHECK(*json.find("ociVersionMin")->as_string() == "1.0.0");
+  CHECK(*json.find("ociVersionMax")->as_string() == "1.3.0");
+  CHECK(json.find("hooks")->dump() == R"(["prestart","createRuntime","createContainer","startContainer","poststart","poststop"])");
+  const auto& part = *json.find("linux");
+  CHECK(part.find("namespaces")->dump() == R"(["cgroup","ipc","mount","network","pid","time","user","uts"])");
+  CHECK(part.find("mountExtensions")->dump() == R"({"idmap":{"enabled":true}})");
+  CHECK(part.find("cgroup")->dump() == R"({"v1":false,"v2":true,"systemd":false,"systemdUser":false,"rdma":false})");
+  CHECK(part.find("seccomp")->find("actions")->as_array()->size() == 9);
+  CHECK(part.find("memoryPolicy")->find("modes")->as_array()->size() == 7);
+  CHECK(json.find("potentiallyUnsafeConfigAnnotations")->is_array());
+}
+
+TEST_CASE("features.md#featuresSpecificationVersion: both versions named are accepted in config.json") {
+  const auto json = features_json({});
+  for (const auto* name : {"ociVersionMin", "ociVersionMax"}) {
+    const auto text = format_text(R"({{"ociVersion":"{}","root":{{"path":"r"}}}})", *json.find(name)->as_string());
+    CHECK_OK(parse_config(text));
+  }
+}
+
+TEST_CASE("sysctl.d(5): the first separator decides, the other one stands for itself") {
+  CHECK(sysctl_path("net.ipv4.conf.eth0/1.rp_filter").value() == "net/ipv4/conf/eth0.1/rp_filter");
+  CHECK(sysctl_path("net/ipv4/conf/eth0.1/rp_filter").value() == "net/ipv4/conf/eth0.1/rp_filter");
+  CHECK(sysctl_path("kernel.msgmax").value() == "kernel/msgmax");
+  for (const auto* name : {"", ".", "..", "a..b", "a/../b", "/a", "a.", "a b", "net.../x"}) {
+    CAPTURE(name);
+    CHECK_FALSE(sysctl_path(name).has_value());
+  }
+  CHECK(find_sysctl_namespace("fs/mqueue/msg_max") == NamespaceType::ipc);
+  CHECK(find_sysctl_namespace("network/x") == std::nullopt);
+}
+
+}  // namespace
+}  // namespace husk::oci

@@ -1,0 +1,128 @@
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#include <cstring>
+
+#include "harness/harness.h"
+#include "seccomp_compile.h"
+
+using namespace husk;
+using namespace husk::runtime;
+
+namespace {
+
+// Runs a classic BPF program over one system call, as the kernel would (man 2 seccomp).
+std::uint32_t verdict(const SeccompFilter& filter, int number, std::array<std::uint64_t, 6> args = {}) {
+  seccomp_data data{.nr = number, .arch = AUDIT_ARCH_X86_64, .instruction_pointer = 0, .args = {}};
+  for (std::size_t i = 0; i < args.size(); ++i) data.args[i] = args[i];
+  std::uint32_t accumulator = 0;
+  for (std::size_t pc = 0; pc < filter.program.size(); ++pc) {
+    const auto& op = filter.program[pc];
+    switch (op.code) {
+      case BPF_LD | BPF_W | BPF_ABS:
+        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + op.k, sizeof accumulator);
+        break;
+      case BPF_ALU | BPF_AND | BPF_K: accumulator &= op.k; break;
+      case BPF_JMP | BPF_JA: pc += op.k; break;
+      case BPF_JMP | BPF_JEQ | BPF_K: pc += accumulator == op.k ? op.jt : op.jf; break;
+      case BPF_JMP | BPF_JGT | BPF_K: pc += accumulator > op.k ? op.jt : op.jf; break;
+      case BPF_JMP | BPF_JGE | BPF_K: pc += accumulator >= op.k ? op.jt : op.jf; break;
+      case BPF_RET | BPF_K: return op.k;
+      default: FAIL("unknown instruction ", op.code);
+    }
+  }
+  return 0;
+}
+
+oci::Seccomp deny_all_but(std::vector<std::string> names) {
+  oci::Seccomp profile{.default_action = "SCMP_ACT_ERRNO"};
+  profile.syscalls = {{.names = std::move(names), .action = "SCMP_ACT_ALLOW"}};
+  return profile;
+}
+
+}  // namespace
+
+TEST_CASE("config-linux.md#configLinuxSeccomp: named calls are allowed, others get EPERM") {
+  const auto filter = compile_seccomp(deny_all_but({"read", "clone3"}));
+  REQUIRE_OK(filter);
+  CHECK(verdict(filter.value(), SYS_read) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(filter.value(), SYS_write) == (SECCOMP_RET_ERRNO | EPERM));
+}
+
+TEST_CASE("calls newer than the profile answer ENOSYS, so that programs fall back") {
+  const auto filter = compile_seccomp(deny_all_but({"read", "openat"}));
+  REQUIRE_OK(filter);
+  CHECK(verdict(filter.value(), SYS_clone3) == (SECCOMP_RET_ERRNO | ENOSYS));
+  CHECK(verdict(filter.value(), SYS_write) == (SECCOMP_RET_ERRNO | EPERM));
+}
+
+TEST_CASE("the ENOSYS answer stays away where the default is not EPERM") {
+  auto profile = deny_all_but({"read"});
+  profile.default_errno_ret = 77;
+  const auto filter = compile_seccomp(profile);
+  REQUIRE_OK(filter);
+  CHECK(verdict(filter.value(), SYS_clone3) == (SECCOMP_RET_ERRNO | 77));
+  profile.default_errno_ret.reset();
+  profile.default_action = "SCMP_ACT_KILL_PROCESS";
+  const auto killing = compile_seccomp(profile);
+  REQUIRE_OK(killing);
+  CHECK(verdict(killing.value(), SYS_clone3) == SECCOMP_RET_KILL_PROCESS);
+}
+
+TEST_CASE("unknown system calls are skipped, also beside known ones") {
+  const auto filter = compile_seccomp(deny_all_but({"no_such_call", "read"}));
+  REQUIRE_OK(filter);
+  CHECK(verdict(filter.value(), SYS_read) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("arguments: masked equality, and several conditions on one index mean any of them") {
+  oci::Seccomp profile{.default_action = "SCMP_ACT_ALLOW"};
+  profile.syscalls = {{.names = {"personality"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 5,
+                       .args = {{.index = 0, .value = 1, .op = "SCMP_CMP_EQ"}, {.index = 0, .value = 2, .op = "SCMP_CMP_EQ"}}},
+                      {.names = {"clone"}, .action = "SCMP_ACT_ERRNO", .errno_ret = 6,
+                       .args = {{.index = 0, .value = 0xf0, .value_two = 0x10, .op = "SCMP_CMP_MASKED_EQ"}}}};
+  const auto filter = compile_seccomp(profile);
+  REQUIRE_OK(filter);
+  CHECK(verdict(filter.value(), SYS_personality, {1}) == (SECCOMP_RET_ERRNO | 5));
+  CHECK(verdict(filter.value(), SYS_personality, {2}) == (SECCOMP_RET_ERRNO | 5));
+  CHECK(verdict(filter.value(), SYS_personality, {3}) == SECCOMP_RET_ALLOW);
+  CHECK(verdict(filter.value(), SYS_clone, {0x1f}) == (SECCOMP_RET_ERRNO | 6));
+  CHECK(verdict(filter.value(), SYS_clone, {0x2f}) == SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("flags: LOG and SPEC_ALLOW reach the kernel, TSYNC means nothing with one thread") {
+  auto profile = deny_all_but({"read"});
+  profile.flags = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"};
+  const auto filter = compile_seccomp(profile);
+  REQUIRE_OK(filter);
+  CHECK(filter.value().flags == (SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW));
+}
+
+TEST_CASE("what a profile may not say is refused with its place") {
+  struct Row {
+    const char* name;
+    void (*change)(oci::Seccomp&);
+    const char* text;
+  };
+  const Row rows[] = {
+      {"listener", [](oci::Seccomp& p) { p.listener_path = "/x"; }, "listenerPath"},
+      {"notify", [](oci::Seccomp& p) { p.syscalls[0].action = "SCMP_ACT_NOTIFY"; }, "SCMP_ACT_NOTIFY"},
+      {"action", [](oci::Seccomp& p) { p.syscalls[0].action = "SCMP_ACT_X"; }, "/linux/seccomp/syscalls/0"},
+      {"default", [](oci::Seccomp& p) { p.default_action = ""; }, "/linux/seccomp/defaultAction"},
+      {"errno", [](oci::Seccomp& p) { p.syscalls[0].errno_ret = 1; }, "errnoRet"},
+      {"arch", [](oci::Seccomp& p) { p.architectures = {"SCMP_ARCH_Z80"}; }, "architectures"},
+      {"flag", [](oci::Seccomp& p) { p.flags = {"X"}; }, "flags"},
+      {"index", [](oci::Seccomp& p) { p.syscalls[0].args = {{.index = 6, .op = "SCMP_CMP_EQ"}}; }, "index"},
+      {"op", [](oci::Seccomp& p) { p.syscalls[0].args = {{.index = 0, .op = "=="}}; }, "operator"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    auto profile = deny_all_but({"read"});
+    row.change(profile);
+    const auto result = compile_seccomp(profile);
+    REQUIRE(!result.has_value());
+    CHECK(result.error().to_string().find(row.text) != std::string::npos);
+  }
+}
