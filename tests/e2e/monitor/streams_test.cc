@@ -370,7 +370,7 @@ TEST_CASE("exec: many at once, each with its own output and code") {
     CHECK(client.wait_reply(numbers[static_cast<std::size_t>(i)]).exit_code == i);
     CHECK(sinks[static_cast<std::size_t>(i)].text() == format_text("{}\n", i));
   }
-  CHECK(open_fds(bed.monitor().pid()) == fds);
+  CHECK(open_fds(bed.monitor().pid()) <= fds);  // before: perhaps a descriptor of the start, not closed yet
 }
 
 TEST_CASE("attach: several see the output; stdin reaches the container; kExit is last") {
@@ -491,7 +491,7 @@ TEST_CASE("nothing leaks: descriptors and memory after a hundred containers are 
   const auto rss = rss_kib(bed.monitor().pid());
   for (int i = 5; i < 105; ++i) round(i);
   CHECK_REPLY(client.call({.op = Op::hello}));  // one thread: what the last answer left to do is done
-  CHECK(open_fds(bed.monitor().pid()) == fds);
+  CHECK(open_fds(bed.monitor().pid()) <= fds);  // before: perhaps a descriptor of the start, not closed yet
   CHECK(rss_kib(bed.monitor().pid()) <= rss + 300);
   CHECK(sys::list_dir(sys::openat(AT_FDCWD, bed.dir() + "/containers", O_RDONLY).value().get()).value().empty());
 }
