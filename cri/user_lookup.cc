@@ -48,14 +48,26 @@ void each_group(std::string_view text, Visit visit) {
   }
 }
 
+// A number is an id, whatever the image's files call by it: else "1000", which kubelet takes for a user that
+// is not root, could be the name of one that is (CVE-2026-46680).
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+Error bad_number(std::string_view text, std::string_view source) {
+  return Error{Kind::invalid, format_text("{}: {} is not between 0 and 4294967294", source, text)};
+}
+
 Result<std::uint32_t> find_group(std::string_view wanted, const UserFiles& files) {
+  if (is_number(wanted)) {
+    const auto number = parse_uint32(wanted);
+    return is_id(number) ? number : bad_number(wanted, "group");
+  }
   std::optional<std::uint32_t> found;
   each_group(files.group, [&](std::string_view name, std::uint32_t gid, std::string_view) {
     if (name == wanted && !found.has_value()) found = gid;
   });
   if (found.has_value()) return *found;
-  const auto number = parse_uint32(wanted);
-  if (is_id(number)) return number.value();
   return Error{Kind::invalid, format_text("group {} is neither a number nor a name in the image's /etc/group", quote(wanted))};
 }
 
@@ -69,13 +81,16 @@ Chosen by_uid(std::uint32_t uid, const UserFiles& files) {
 }
 
 Result<Chosen> by_name(std::string_view name, const UserFiles& files, const char* source) {
+  if (is_number(name)) {
+    const auto number = parse_uint32(name);
+    if (!is_id(number)) return bad_number(name, source);
+    return by_uid(number.value(), files);
+  }
   auto entry = find_passwd(files.passwd, [&](const PasswdEntry& item) { return item.name == name; });
   if (entry.has_value()) {
     const auto uid = entry->uid;
     return Chosen{.uid = uid, .entry = std::move(entry)};
   }
-  const auto number = parse_uint32(name);
-  if (is_id(number)) return by_uid(number.value(), files);
   return Error{Kind::invalid,
                format_text("{}: user {} is neither a number nor a name in the image's /etc/passwd", source, quote(name))};
 }

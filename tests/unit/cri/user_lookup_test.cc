@@ -31,12 +31,21 @@ TEST_CASE("USER of the image: uid, name, uid:gid, name:group; what is unknown is
   };
   for (const auto& row : {Row{"", "0:0 [0] /root"}, Row{"user", "1000:1001 [1001 100 50000] /home/user"}, Row{"1000", "1000:1001 [1001 100 50000] /home/user"},
                           Row{"1000:7", "1000:7 [7 100 50000] /home/user"}, Row{"user:wheel", "1000:10 [10 100 50000] /home/user"}, Row{"7:8", "7:8 [8] /"},
-                          Row{"4000", "5000:5000 [5000] /home/digits"}, Row{"nohome", "1002:1002 [1002] /"}, Row{"user:", "1000:1001 [1001 100 50000] /home/user"},
+                          Row{"4000", "4000:0 [0] /"}, Row{"nohome", "1002:1002 [1002] /"}, Row{"user:", "1000:1001 [1001 100 50000] /home/user"},
                           Row{"nobody", "error"}, Row{"user:nogroup", "error"}, Row{"-1", "error"}, Row{"4294967295", "error"}, Row{"4294967296", "error"},
                           Row{"1:4294967295", "error"}, Row{"1 ", "error"}, Row{"0x10", "error"}, Row{"bad", "error"}}) {
     CAPTURE(row.user);
     CHECK(text_of(find_user({}, row.user, kFiles)) == row.expected);
   }
+}
+
+TEST_CASE("CVE-2026-46680: a number is never a name, so that what kubelet took for a user is not root") {
+  const UserFiles evil{.passwd = "root:x:0:0::/root:/bin/sh\n1000:x:0:0::/root:/bin/sh\n", .group = "root:x:0:\n2000:x:0:1000\n"};
+  CHECK(text_of(find_user({}, "1000", evil)) == "1000:0 [0] /");
+  CHECK(text_of(find_user({}, "1000:2000", evil)) == "1000:2000 [2000] /");
+  ContainerConfig config;
+  config.run_as_username = "1000";
+  CHECK(text_of(find_user(config, "", evil)) == "1000:0 [0] /");
 }
 
 TEST_CASE("run_as_user, run_as_username and run_as_group come before the image's USER") {
