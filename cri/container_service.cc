@@ -1,5 +1,6 @@
 #include "cri/container_service.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/log.h"
 #include "base/rollback.h"
 #include "base/text.h"
 #include "cri/container_inputs.h"
@@ -185,7 +187,7 @@ Result<std::string> ContainerService::create_new(const std::string& pod_id, cons
   if (!record.log_path.empty()) TRY(make_directories(parent_directory(record.log_path)).during("make the log directory"));
 
   stage.enter("5 husk create");
-  undo.on_failure([this, id, connection] { (void)connection->call({.op = monitor::Op::remove, .id = id}, node_.timeout_ms()); });
+  undo.on_failure([this, id, connection] { undo_creation(*connection, id); });
   record.cgroup_path = spec.linux.cgroups_path;
   TRY(create_in_runtime(*connection, config, bundle, node_.timeout_ms(), record));
 
@@ -194,6 +196,14 @@ Result<std::string> ContainerService::create_new(const std::string& pod_id, cons
   TRY(node_.containers.insert(record).during("write the container's record"));
   undo.commit();
   return id;
+}
+
+// A creation that took too long still goes on: without its `husk create` the monitor takes it back by itself.
+void ContainerService::undo_creation(PodMonitor& connection, const std::string& id) {
+  const auto removed = connection.call({.op = monitor::Op::remove, .id = id}, node_.timeout_ms());
+  if (removed.has_value() || removed.error().kind() != Kind::busy) return;
+  const auto ended = node_.host.kill_creation(id);
+  if (!ended.has_value()) log::warning(ended.error().to_string());
 }
 
 Status ContainerService::start(const std::string& wanted) {
@@ -215,6 +225,8 @@ Status ContainerService::start(const std::string& wanted) {
       change.message = text;
       return true;
     }));
+    // It may wait for a start that will not come, or run although its start was not heard of: nobody must.
+    (void)connection->call({.op = monitor::Op::stop, .id = record->id, .signal = SIGKILL, .timeout_ms = 0}, node_.timeout_ms());
     return std::move(started).error();
   }
   std::int64_t started_at = now_unix_ns();

@@ -41,6 +41,7 @@ class ContainerService {
   std::vector<JoinedCalls::Running> running_calls() const { return calls_.running(); }
 
  private:
+  void undo_creation(PodMonitor& connection, const std::string& id);
   Result<std::string> create_new(const std::string& pod_id, const ContainerConfig& config,
                                  const std::string& fingerprint, Stage& stage);
   Status wait_for_exit(const ContainerRecord& record, PodMonitor& monitor, std::int64_t timeout_seconds);

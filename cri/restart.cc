@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "cri/pod_service.h"
 
 namespace husk::cri {
@@ -151,6 +152,17 @@ void remove_unknown_pod(Node& node, const std::string& id) {
   warn("release the pod", release_pod_resources(node, id, cgroup.has_value() ? cgroup.value() : std::string{}));
 }
 
+// Volumes of images are named "<id of the container>-<number>" (container_inputs.cc); other views belong to
+// people who mounted them.
+std::optional<std::string> owner_of_volume(const std::string& key) {
+  constexpr std::size_t kIdDigits = 64;
+  if (key.size() < kIdDigits + 2 || key[kIdDigits] != '-') return std::nullopt;
+  const auto id = key.substr(0, kIdDigits);
+  if (id.find_first_not_of("0123456789abcdef") != std::string::npos) return std::nullopt;
+  if (!parse_uint32(key.substr(kIdDigits + 1)).has_value()) return std::nullopt;
+  return id;
+}
+
 void remove_unknown(Node& node) {
   std::set<std::string> pods;
   std::set<std::string> held;  // pods that still hold something
@@ -167,6 +179,11 @@ void remove_unknown(Node& node) {
     if (!containers.contains(id) && !held.contains(id)) warn("remove an unknown container", node.host.delete_container(id));
   for (const auto& id : names_in(node.config.state + "/netns"))
     if (!held.contains(id)) warn("remove a network namespace", node.host.remove_netns(node.config.state + "/netns/" + id));
+  const auto views = node.images.view_keys();
+  if (!views.has_value()) return log::warning(views.error().to_string());
+  for (const auto& key : views.value())
+    if (const auto owner = owner_of_volume(key); owner.has_value() && !containers.contains(*owner))
+      warn("remove an image volume", node.images.unmount_image(key));
   const auto keys = node.images.container_keys();
   if (!keys.has_value()) return log::warning(keys.error().to_string());
   for (const auto& key : keys.value())

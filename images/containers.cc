@@ -25,25 +25,61 @@ namespace {
 constexpr std::uint64_t kMaxWalk = 500'000;  // entries; about a second on a warm cache
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
-// The directory of one key, locked: who works on the same key waits.
+// The directory of one key, locked: who works on the same key waits. Who held it before may have moved it
+// away: then the lock is one of a directory that nobody finds any more, and is taken again.
 Result<UniqueFd> lock_directory(const std::string& path) {
-  TRY(make_directories(path, 0700));
-  auto fd = TRY(sys::openat(AT_FDCWD, path, kOpenDirectory));
-  TRY(sys::flock(fd.get(), LOCK_EX));
-  return fd;
+  for (;;) {
+    TRY(make_directories(path, 0700));
+    auto fd = sys::openat(AT_FDCWD, path, kOpenDirectory);
+    if (!fd.has_value() && fd.error().os_errno() == ENOENT) continue;
+    if (!fd.has_value()) return fd;
+    TRY(sys::flock(fd.value().get(), LOCK_EX));
+    const auto held = TRY(sys::fstat(fd.value().get()));
+    const auto there = sys::fstatat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+    if (there.has_value() && there.value().st_dev == held.st_dev && there.value().st_ino == held.st_ino) return fd;
+  }
 }
 
-Status count_tree(int directory, FsUsage& usage) {
-  const auto entries = TRY(sys::list_dir(directory));
-  for (const auto& entry : entries) {
-    if (usage.inodes_used >= kMaxWalk) return ok();
-    const auto info = sys::fstatat(directory, entry.name, AT_SYMLINK_NOFOLLOW);
+// A directory on the way down. A container can nest directories deeper than any limit on descriptors or on
+// the stack, so only the innermost one is open; the one above is found again through "..".
+struct Level {
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::vector<std::string> left;  // names that were not counted yet
+};
+
+Result<Level> enter_level(int directory) {
+  const auto info = TRY(sys::fstat(directory));
+  Level level{.device = info.st_dev, .inode = info.st_ino, .left = {}};
+  for (auto& entry : TRY(sys::list_dir(directory))) level.left.push_back(std::move(entry.name));
+  return level;
+}
+
+// A lower bound when the container moves directories meanwhile.
+Status count_tree(UniqueFd current, FsUsage& usage) {
+  std::vector<Level> levels;
+  levels.push_back(TRY(enter_level(current.get())));
+  while (usage.inodes_used < kMaxWalk) {
+    if (levels.back().left.empty()) {
+      levels.pop_back();
+      if (levels.empty()) return ok();
+      auto above = TRY(sys::openat(current.get(), "..", kOpenDirectory));
+      const auto info = TRY(sys::fstat(above.get()));
+      if (info.st_dev != levels.back().device || info.st_ino != levels.back().inode) return ok();
+      current = std::move(above);
+      continue;
+    }
+    const auto name = std::move(levels.back().left.back());
+    levels.back().left.pop_back();
+    const auto info = sys::fstatat(current.get(), name, AT_SYMLINK_NOFOLLOW);
     if (!info.has_value()) continue;  // the container removed it meanwhile
     ++usage.inodes_used;
     usage.used_bytes += static_cast<std::uint64_t>(info.value().st_blocks) * 512;
     if (!S_ISDIR(info.value().st_mode)) continue;
-    const auto child = sys::openat(directory, entry.name, kOpenDirectory);
-    if (child.has_value()) TRY(count_tree(child.value().get(), usage));
+    auto child = sys::openat(current.get(), name, kOpenDirectory);
+    if (!child.has_value()) continue;
+    levels.push_back(TRY(enter_level(child.value().get())));
+    current = std::move(child).value();
   }
   return ok();
 }
@@ -90,10 +126,11 @@ Result<std::vector<std::pair<std::string, Containers::Record>>> Containers::view
   return found;
 }
 
-Result<std::vector<std::string>> Containers::keys() {
+Result<std::vector<std::string>> Containers::keys(Use use) {
   std::vector<std::string> keys;
   const auto work = [&](Connection& connection) -> Status {
-    auto query = TRY(connection.prepare("SELECT key FROM containers WHERE kind = 'container' ORDER BY key"));
+    auto query = TRY(connection.prepare("SELECT key FROM containers WHERE kind = ? ORDER BY key"));
+    query.bind(kUses[static_cast<std::size_t>(use)]);
     while (TRY(query.step())) keys.push_back(query.text(0));
     return ok();
   };
@@ -210,10 +247,17 @@ Result<ContainerRootfs> Containers::prepare(const std::string& key, const std::s
 
 Result<ContainerRootfs> Containers::mount(const std::string& key) {
   TRY(ContainerId::parse(key));
+  const Error unknown{Kind::not_found, format_text("no container {}", quote(key))};
+  const auto before = TRY(find(key));
+  if (!before.has_value()) return Error{unknown};
+  const auto directory = parts_.dir.container_path(key);
+  const auto lock = TRY(lock_directory(directory));
+  // Asked again under the lock: a release that was faster must not be undone by half.
   const auto record = TRY(find(key));
-  if (!record.has_value()) return Error{Kind::not_found, format_text("no container {}", quote(key))};
-  const auto lock = TRY(lock_directory(parts_.dir.container_path(key)));
-  return attach(key, *record);
+  if (record.has_value()) return attach(key, *record);
+  TRY(parts_.dir.to_trash(directory));
+  parts_.dir.empty_trash();
+  return Error{unknown};
 }
 
 Result<std::string> Containers::mount_image(const std::string& image_id, const std::string& key) {
@@ -224,10 +268,10 @@ Result<std::string> Containers::mount_image(const std::string& image_id, const s
 Status Containers::release(const std::string& key) {
   TRY(ContainerId::parse(key));
   const auto directory = parts_.dir.container_path(key);
+  UniqueFd lock;  // held until the row is gone: who waits for it must not find the container
   if (path_exists(directory)) {
-    const auto lock = TRY(lock_directory(directory));
+    lock = TRY(lock_directory(directory));
     TRY(rootfs::detach(directory + "/rootfs").during(format_text("release container {}", quote(key))));
-    TRY(parts_.dir.to_trash(directory));
   }
   const auto work = [&](Connection& connection) -> Status {
     auto statement = TRY(connection.prepare("DELETE FROM containers WHERE key = ?"));
@@ -235,6 +279,8 @@ Status Containers::release(const std::string& key) {
     return ImageStore::drop_removed(connection);
   };
   TRY(parts_.database.write(work, Database::Sync::no));
+  if (lock.is_open()) TRY(parts_.dir.to_trash(directory));
+  lock.reset();
   parts_.dir.empty_trash();
   return collect_garbage(parts_.database, parts_.dir);
 }
@@ -247,7 +293,7 @@ Result<FsUsage> Containers::usage(const std::string& key) {
     if (upper.error().os_errno() == ENOENT) return Error{Kind::not_found, format_text("no container {}", quote(key))};
     return upper.error();
   }
-  TRY(count_tree(upper.value().get(), usage));
+  TRY(count_tree(std::move(upper).value(), usage));
   return usage;
 }
 

@@ -23,7 +23,7 @@ class Containers {
   Result<ContainerRootfs> prepare(const std::string& key, const std::string& image_id, Use use);
   Result<ContainerRootfs> mount(const std::string& key);
   Status release(const std::string& key);  // of both kinds; absence is success
-  Result<std::vector<std::string>> keys();  // of containers
+  Result<std::vector<std::string>> keys(Use use);
   // Walks the read-write layer, at most kMaxWalk entries of it: beyond, the answer is a lower bound.
   Result<FsUsage> usage(const std::string& key);
   Result<std::string> mount_image(const std::string& image_id, const std::string& key);

@@ -62,7 +62,8 @@ class Store final : public ImageTools {
   }
   Result<ContainerRootfs> mount_container(const std::string& key) override { return containers_.mount(key); }
   Status release_container(const std::string& key) override { return containers_.release(key); }
-  Result<std::vector<std::string>> container_keys() override { return containers_.keys(); }
+  Result<std::vector<std::string>> container_keys() override { return containers_.keys(Containers::Use::container); }
+  Result<std::vector<std::string>> view_keys() override { return containers_.keys(Containers::Use::view); }
   Result<FsUsage> container_usage(const std::string& key) override { return containers_.usage(key); }
   Result<std::string> mount_image(const std::string& image_id, const std::string& key) override {
     return containers_.mount_image(image_id, key);

@@ -119,6 +119,7 @@ class Images {
   // A read-only view of an image (image volumes, husk-image mount); path of the mount point.
   virtual Result<std::string> mount_image(const std::string& image_id, const std::string& key) = 0;
   virtual Status unmount_image(const std::string& key) = 0;
+  virtual Result<std::vector<std::string>> view_keys() = 0;  // of mount_image, by whomever
   // The read-write layer of `key` becomes a new layer on its image; the init layer stays out.
   virtual Result<std::string> commit(const std::string& key, const std::string& name) = 0;
 };

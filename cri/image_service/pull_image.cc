@@ -44,7 +44,7 @@ class Pull final : public grpc::ServerUnaryReactor {
     auto id = images_.pull(reference, options);
     if (!id.has_value()) {
       // kubelet knows this prefix and shows it as the reason.
-      const bool registry = id.error().kind() == Kind::unavailable;
+      const bool registry = id.error().kind() == Kind::unavailable || id.error().kind() == Kind::timed_out;
       return registry ? std::move(id).error().during("RegistryUnavailable") : std::move(id).error();
     }
     response_.set_image_ref(id.value());

@@ -1,6 +1,10 @@
 // The store through its façade: names, containers, commit, garbage, import.
 #include "bed.h"
 
+#include <sys/file.h>
+
+#include <thread>
+
 #include "images/bundle.h"
 
 using namespace husk;
@@ -310,4 +314,63 @@ TEST_CASE("a store that a newer husk made is refused; a file in its place too") 
   REQUIRE_OK(remove_tree(AT_FDCWD, temporary / "images.db"));
   write(temporary / "images.db", "this is no database, but long enough to be looked at as one");
   CHECK(open_tools({.root = temporary.path()}).error().to_string().find("damaged") != std::string::npos);
+}
+
+TEST_CASE("usage of a container that nests directories deeper than any stack or path") {
+  HUSK_NEEDS_ROOT();
+  TmpfsDir temporary{"size=256m,nr_inodes=200k"};
+  make_tree(temporary / "tree");
+  const auto store = open_store(temporary / "store");
+  const auto id = store->import(temporary / "tree", "app").value();
+  const auto made = store->prepare_container("deep", id);
+  REQUIRE_OK(made);
+  constexpr int kDepth = 60'000;
+  auto current = sys::openat(AT_FDCWD, made.value().upper_dir, O_RDONLY | O_DIRECTORY);
+  REQUIRE_OK(current);
+  for (int i = 0; i < kDepth; ++i) {
+    REQUIRE_OK(sys::mkdirat(current.value().get(), "d", 0755));
+    auto next = sys::openat(current.value().get(), "d", O_RDONLY | O_DIRECTORY);
+    REQUIRE_OK(next);
+    current = std::move(next);
+  }
+  current = Error{Kind::internal, "closed"};
+  // As huskd under systemd: descriptors do not run out before the stack does.
+  const auto usage = store->container_usage("deep");
+  REQUIRE_OK(usage);
+  CHECK(usage.value().inodes_used == kDepth);
+  CHECK_OK(store->release_container("deep"));
+  CHECK_FALSE(path_exists(temporary / "store/containers/deep"));
+}
+
+TEST_CASE("who waits for a container while it is released finds it gone, and mounts nothing") {
+  HUSK_NEEDS_ROOT();
+  TmpfsDir temporary;
+  make_tree(temporary / "tree");
+  const auto store = open_store(temporary / "store");
+  const auto id = store->import(temporary / "tree", "app").value();
+  for (int round = 0; round < 5; ++round) {
+    REQUIRE_OK(store->prepare_container("c1", id));
+    const auto directory = temporary / "store/containers/c1";
+    auto held = sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+    REQUIRE_OK(held);
+    REQUIRE_OK(sys::flock(held.value().get(), LOCK_EX));
+    Status released = ok();
+    Status mounted = ok();
+    std::thread first{[&] { released = store->release_container("c1"); }};
+    std::this_thread::sleep_for(std::chrono::milliseconds{30});  // the kernel gives the lock in turn
+    std::thread second{[&] {
+      const auto made = store->mount_container("c1");
+      if (!made.has_value()) mounted = made.error();
+    }};
+    std::this_thread::sleep_for(std::chrono::milliseconds{30});
+    held = Error{Kind::internal, "closed"};
+    first.join();
+    second.join();
+    CHECK_OK(released);
+    // Whichever came first: nothing is mounted, and no directory is left.
+    if (!mounted.has_value()) CHECK(mounted.error().kind() == Kind::not_found);
+    CHECK_FALSE(path_exists(directory));
+    CHECK_FALSE(rootfs::is_mount_point(directory + "/rootfs").value_or(false));
+    CHECK(store->container_keys().value().empty());
+  }
 }

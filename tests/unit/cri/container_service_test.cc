@@ -122,8 +122,24 @@ TEST_CASE("StartContainer: a failure ends the container with code 128, StartErro
   CHECK(record->message.find("monitor.start was made to fail") != std::string::npos);
   CHECK(record->finished_at_ns != 0);
   bench.world.failing.clear();
+  // Its first process was waiting for the start, or ran in spite of all: it must not stay.
+  CHECK(bench.world.ended.contains(id));
   CHECK(bench.containers().start(id).error().kind() == Kind::wrong_state);
   CHECK_OK(bench.containers().remove(id));
+}
+
+TEST_CASE("CreateContainer: a creation that goes on after its time-out is ended, not left behind") {
+  Bench bench;
+  const auto pod = bench.pods().run(pod_config()).value();
+  const auto before = bench.world.text();
+  bench.world.failing_as = {{"monitor.create", Kind::timed_out}, {"monitor.remove", Kind::busy}};
+  CHECK(bench.containers().create(pod, container_config()).error().kind() == Kind::timed_out);
+  CHECK(bench.world.count("host.kill_creation") == 1);
+  CHECK(bench.world.text() == before);
+  // Any other failure is taken back by the monitor alone.
+  bench.world.failing_as = {{"monitor.create", Kind::internal}};
+  CHECK(bench.containers().create(pod, container_config()).error().kind() == Kind::internal);
+  CHECK(bench.world.count("host.kill_creation") == 1);
 }
 
 TEST_CASE("StopContainer and RemoveContainer: unknown and repeated are success") {

@@ -22,6 +22,7 @@ struct World {
   std::multiset<std::string> alive;
   std::vector<std::string> calls;
   std::string failing;  // name of the call that fails
+  std::map<std::string, Kind> failing_as;  // calls that fail, too, and how
   std::set<std::string> ended;  // containers whose process is gone
   std::map<std::string, std::function<void()>> during;  // runs inside the named call
   std::mutex mutex;
@@ -30,6 +31,7 @@ struct World {
     if (const auto at = during.find(name); at != during.end()) at->second();
     const std::lock_guard lock{mutex};
     calls.push_back(name);
+    if (const auto at = failing_as.find(name); at != failing_as.end()) return Error{at->second, name + " was made to fail"};
     if (name == failing) return Error{Kind::unavailable, name + " was made to fail"};
     return ok();
   }
@@ -296,6 +298,13 @@ class FakeImages : public images::Images {
   Status unmount_image(const std::string& key) override {
     world_.drop("volume " + key);
     return ok();
+  }
+  Result<std::vector<std::string>> view_keys() override {
+    std::vector<std::string> keys;
+    const std::lock_guard lock{world_.mutex};
+    for (const auto& item : world_.alive)
+      if (item.starts_with("volume ")) keys.push_back(item.substr(7));
+    return keys;
   }
   Result<std::string> commit(const std::string&, const std::string&) override { return image.id; }
   images::Image image;

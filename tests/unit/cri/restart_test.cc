@@ -68,6 +68,24 @@ TEST_CASE("what an interrupted huskd did not record is removed") {
   CHECK(bench.pod(pod)->ready);
 }
 
+TEST_CASE("image volumes of containers that no record names are unmounted; those of others stay") {
+  Bench bench;
+  const auto pod = bench.pods().run(pod_config()).value();
+  auto config = container_config();
+  config.mounts = {{.container_path = "/data", .readonly = true, .image = "busybox"}};
+  const auto kept = bench.containers().create(pod, config).value();
+  const auto before = bench.world.text();
+  const std::string lost(64, 'b');
+  for (const auto& key : {lost + "-0", lost + "-11"}) bench.world.add("volume " + key);
+  bench.restart();
+  CHECK(bench.world.text() == before);
+  CHECK(bench.world.alive.contains("volume " + kept + "-0"));
+  for (const auto& key : {std::string{"holiday"}, lost, lost + "-x", std::string(64, 'g') + "-0"}) bench.world.add("volume " + key);
+  const auto with_peoples = bench.world.text();
+  bench.restart();
+  CHECK(bench.world.text() == with_peoples);
+}
+
 TEST_CASE("after a reboot nothing runs: pods are not ready, containers ended, removal works") {
   Bench bench;
   const auto pod = bench.pods().run(pod_config()).value();
