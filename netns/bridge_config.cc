@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned kFewestHostBits = 2;  // network, gateway, one pod, broadcast
 constexpr unsigned kMostHostBits = 24;   // 10.0.0.0/8; keeps offsets small
 constexpr std::size_t kMaxTableName = 64;
+constexpr std::size_t kMaxPorts = 4096;  // of one pod: its record stays below RecordStore's limit
 
 struct Protocol {
   std::string_view name;
@@ -155,6 +156,9 @@ Result<std::vector<CheckedPort>> parse_ports(const std::vector<PortMapping>& por
   std::vector<CheckedPort> checked;
   for (const auto& port : ports) {
     if (port.host_port == 0) continue;
+    if (checked.size() == kMaxPorts)
+      return Error{Kind::invalid, format_text("a pod publishes more than {} host ports", kMaxPorts)}.hint(
+          "give it the host's network, or an address of its own");
     const auto one = TRY(parse_port(port, has_ipv6));
     const auto same = std::find_if(checked.begin(), checked.end(),
                                    [&](const CheckedPort& known) { return known.collides_with(one); });

@@ -105,8 +105,10 @@ Status RecordStore::reload() {
   for (const auto& entry : entries) {
     if (!entry.name.ends_with(kSuffix)) continue;  // a temporary file of a writer that died
     const auto id = entry.name.substr(0, entry.name.size() - kSuffix.size());
-    const auto text = TRY(read_file_at(directory.get(), entry.name, kMaxRecord));
-    auto record = parse_record(text);
+    // One that is too large or cannot be read is as broken as one that cannot be parsed: it must not keep every
+    // other pod from the network.
+    const auto text = read_file_at(directory.get(), entry.name, kMaxRecord);
+    auto record = text.has_value() ? parse_record(text.value()) : Result<Record>{text.error()};
     if (!record.has_value() || record.value().pod_id != id) {
       broken_.push_back(id);
       continue;

@@ -3,6 +3,8 @@
 #include <libmnl/libmnl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -46,6 +48,15 @@ void set_option(mnl_socket* socket, int option) {
   int on = 1;
   // Both options are refinements (4.2, 4.12): without them errors only lose their text.
   (void)mnl_socket_setsockopt(socket, option, &on, sizeof on);
+}
+
+// A datagram larger than the send buffer is refused (EMSGSIZE): the rules with the ports of all pods may be.
+void make_room(mnl_socket* socket, std::size_t size) {
+  constexpr std::size_t kDefaultBuffer = 128U << 10U;  // below net.core.wmem_default of every kernel
+  if (size < kDefaultBuffer) return;
+  // The kernel counts its own overhead, too; what it refuses shows in the sending.
+  const int wanted = static_cast<int>(std::min<std::size_t>(size * 2, 256U << 20U));
+  (void)::setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof wanted);
 }
 
 }  // namespace
@@ -115,6 +126,7 @@ Status Socket::send(std::vector<Message>& messages) {
     const auto& bytes = message.finish(sequence_++);
     datagram.insert(datagram.end(), bytes.begin(), bytes.end());
   }
+  make_room(socket_.get(), datagram.size());
   const auto sent = mnl_socket_sendto(socket_.get(), datagram.data(), datagram.size());
   const int err = sys::saved_errno();
   if (sent < 0) return sys::last_error(format_text("{}: sendto(netlink)", messages.front().call()), err);

@@ -103,6 +103,27 @@ TEST_CASE("a new engine on the same state knows the pods: same address, ports st
   CHECK(ask({.address = "127.0.0.1", .port = 8080, .timeout_ms = 300}).empty());
 }
 
+TEST_CASE("a host with many thousand published ports: a new engine installs the rules of all pods") {
+  if (!can_run()) HUSK_SKIP("needs root, ip and nsenter");
+  const World world;
+  constexpr std::uint16_t kEach = 3000;
+  {
+    const auto network = make_network(world.config());
+    for (std::uint16_t pod = 0; pod < 3; ++pod) {
+      std::vector<PortMapping> ports;
+      for (std::uint16_t i = 0; i < kEach; ++i) ports.push_back(publish(static_cast<std::uint16_t>(10'000 + pod * kEach + i), 80));
+      REQUIRE_OK(network->set_up(world.request(format_text("pod{}", pod), ports)));
+    }
+  }
+  const auto network = make_network(world.config());
+  REQUIRE_OK(network->collect_garbage({"pod0", "pod1", "pod2"}));
+  CHECK(count_elements() == 3U * kEach);
+  const Server server{world.netns("pod2"), "last", Transport::tcp, 80};
+  CHECK(ask({.address = "127.0.0.1", .port = 18'999}) == "last 10.88.0.1");
+  REQUIRE_OK(network->collect_garbage({}));
+  CHECK(count_elements() == 0);
+}
+
 TEST_CASE("rules that somebody flushed come back with the next set_up or readiness check, for all pods") {
   if (!can_run()) HUSK_SKIP("needs root, ip and nsenter");
   const World world;

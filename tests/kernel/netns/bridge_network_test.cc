@@ -1,12 +1,19 @@
 // The bridge engine between real namespaces: who reaches whom, and by which address.
+#include <arpa/inet.h>
 #include <linux/netfilter.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <chrono>
+#include <cstring>
+#include <span>
 
 #include "base/clock.h"
 #include "kernel/netns/world.h"
 #include "netns/link.h"
+#include "netns/namespace_thread.h"
 #include "netns/netlink/socket.h"
 #include "netns/nft.h"
 
@@ -29,6 +36,76 @@ PortMapping publish(std::uint16_t host, std::uint16_t container, const std::stri
                     const std::string& host_ip = "") {
   return {.protocol = protocol, .container_port = container, .host_port = host, .host_ip = host_ip};
 }
+
+// RFC 9260 section 3, appendix A: CRC32c, reflected.
+std::uint32_t crc32c(std::span<const std::uint8_t> bytes) {
+  std::uint32_t crc = ~0U;
+  for (const auto byte : bytes) {
+    crc ^= byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1U) != 0 ? crc >> 1U ^ 0x82f63b78U : crc >> 1U;
+  }
+  return ~crc;
+}
+
+// INIT and INIT ACK by hand, on a raw socket: no SCTP of the kernel's is needed to see what becomes of them.
+class RawSctp {
+ public:
+  static constexpr std::uint32_t kTag = 0x01020304;
+  struct Packet {
+    std::uint16_t source;
+    std::uint16_t destination;
+    std::uint32_t tag = 0;
+    std::uint8_t chunk;
+  };
+
+  explicit RawSctp(const std::string& netns) {
+    const auto inside = open_namespace(netns);
+    REQUIRE_OK(inside);
+    REQUIRE_OK(in_namespace(inside.value(), [&]() -> Status {
+      socket_ = TRY(sys::socket(AF_INET, SOCK_RAW, IPPROTO_SCTP));
+      return ok();
+    }));
+  }
+  void send(const char* address, const Packet& packet) const {
+    std::vector<std::uint8_t> bytes;
+    const auto put = [&](std::uint32_t value, int size) {
+      for (int shift = 8 * (size - 1); shift >= 0; shift -= 8) bytes.push_back(static_cast<std::uint8_t>(value >> static_cast<unsigned>(shift)));
+    };
+    put(packet.source, 2);
+    put(packet.destination, 2);
+    put(packet.tag, 4);
+    put(0, 4);  // checksum
+    put(packet.chunk, 1);
+    put(0, 1);
+    put(20, 2);    // length of the chunk
+    put(kTag, 4);  // initiate tag, window, streams, first number
+    put(65535, 4);
+    put(1, 2);
+    put(1, 2);
+    put(1, 4);
+    const auto crc = crc32c(bytes);
+    std::memcpy(bytes.data() + 8, &crc, sizeof crc);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    REQUIRE(::inet_pton(AF_INET, address, &to.sin_addr) == 1);
+    const auto sent = ::sendto(socket_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to);  // NOLINT
+    REQUIRE(sent == static_cast<ssize_t>(bytes.size()));
+  }
+  // "SOURCE_ADDRESS SOURCE_PORT DESTINATION_PORT CHUNK", "" when nothing comes.
+  std::string receive(int timeout_ms = 3000) const {
+    std::vector<sys::PollEntry> entries{{.fd = socket_.get(), .events = POLLIN}};
+    if (sys::poll(entries, timeout_ms).value() == 0) return {};
+    std::array<std::uint8_t, 256> bytes{};
+    const auto got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    REQUIRE(got >= 20 + 13);
+    const auto at = static_cast<std::size_t>(bytes[0] & 15U) * 4;
+    const auto number = [&](std::size_t from) { return bytes.at(from) << 8U | bytes.at(from + 1); };
+    return format_text("{}.{}.{}.{} {} {} {}", bytes[12], bytes[13], bytes[14], bytes[15], number(at), number(at + 2), bytes.at(at + 12));
+  }
+
+ private:
+  UniqueFd socket_;
+};
 
 }  // namespace
 
@@ -90,6 +167,26 @@ TEST_CASE("a published port is reached from everywhere: loopback, host, outside,
   CHECK(ask({.netns = world.netns("other"), .address = kOutsideAddress, .port = 8080}) == "outside 192.0.2.1");
   REQUIRE_OK(network->tear_down("web"));
   CHECK(ask({.address = "127.0.0.1", .port = 8080, .timeout_ms = 300}).empty());
+}
+
+TEST_CASE("SCTP: a published port is translated to the pod, and its answer back, for kernels with and without sockets for it") {
+  if (!can_run()) HUSK_SKIP("needs root, ip and nsenter");
+  if (!path_exists("/proc/sys/net/netfilter/nf_conntrack_sctp_timeout_established"))
+    HUSK_SKIP("this kernel tracks no SCTP connections (CONFIG_NF_CT_PROTO_SCTP)");
+  const World world;
+  const auto network = make_network(world.config());
+  connect(*network, world.request("web", {publish(3868, 38680, "sctp")}));
+  const RawSctp outside{world.outside()};
+  const RawSctp pod{world.netns("web")};
+  constexpr std::uint8_t kInit = 1;
+  constexpr std::uint8_t kInitAck = 2;
+  outside.send(kHostAddress, {.source = 5000, .destination = 3868, .chunk = kInit});
+  CHECK(pod.receive() == format_text("{} 5000 38680 {}", kOutsideAddress, kInit));
+  pod.send(kOutsideAddress, {.source = 38680, .destination = 5000, .tag = RawSctp::kTag, .chunk = kInitAck});
+  CHECK(outside.receive() == format_text("{} 3868 5000 {}", kHostAddress, kInitAck));
+  // Another port of the host is nobody's.
+  outside.send(kHostAddress, {.source = 5001, .destination = 3869, .chunk = kInit});
+  CHECK(pod.receive(200) == "");
 }
 
 TEST_CASE("with br_netfilter a pod still reaches its own published port") {

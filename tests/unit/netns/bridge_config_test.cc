@@ -1,6 +1,7 @@
 #include "netns/bridge_config.h"
 
 #include "harness/harness.h"
+#include "netns/record_store.h"
 #include "netns/sysctl.h"
 
 namespace husk::netns {
@@ -82,6 +83,17 @@ TEST_CASE("bad port mappings are refused") {
     CHECK(ports.error().kind() == Kind::invalid);
     CHECK(ports.error().to_string().find(row.expected) != std::string::npos);
   }
+}
+
+TEST_CASE("a pod publishes a bounded number of host ports, and its record is one that can be read again") {
+  std::vector<PortMapping> ports;
+  for (int number = 1; number <= 4096; ++number) ports.push_back(port(static_cast<std::uint16_t>(number), 1, "sctp", "255.255.255.255"));
+  CHECK(parse_ports(ports, false).value().size() == 4096);
+  CHECK(print_record({.pod_id = std::string(64, 'a'), .ports = ports}).size() < (1U << 20U));
+  ports.push_back(port(0, 1));  // not published
+  CHECK_OK(parse_ports(ports, false));
+  ports.push_back(port(5000, 1));
+  CHECK(husk::test::error_text(parse_ports(ports, false)).find("more than 4096 host ports") != std::string::npos);
 }
 
 TEST_CASE("two mappings collide when one connection could go to both") {

@@ -104,12 +104,15 @@ TEST_CASE("files that hold no record are reported, kept out, and removable") {
   REQUIRE_OK(write_atomically(AT_FDCWD, directory / "s/pods/empty.json", ""));
   REQUIRE_OK(write_atomically(AT_FDCWD, directory / "s/pods/renamed.json", print_record(record("other", 2))));
   REQUIRE_OK(write_atomically(AT_FDCWD, directory / "s/pods/a.json.tmp-1234", "half"));
+  REQUIRE_OK(write_atomically(AT_FDCWD, directory / "s/pods/huge.json", std::string(2U << 20U, ' ')));
   const auto store = open_store(directory / "s");
   auto locked = store->lock();
   REQUIRE_OK(locked);
   CHECK(locked.value().records().empty());
   REQUIRE_OK(locked.value().remove("empty"));
   REQUIRE_OK(locked.value().remove("renamed"));
+  REQUIRE_OK(locked.value().remove("huge"));
+  CHECK(!path_exists(directory / "s/pods/huge.json"));
   CHECK(!path_exists(directory / "s/pods/empty.json"));
   CHECK(!path_exists(directory / "s/pods/renamed.json"));
   CHECK(locked.value().remove("../x").error().kind() == Kind::invalid);
