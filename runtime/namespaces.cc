@@ -58,6 +58,16 @@ Result<std::string> time_offsets(const oci::Linux& linux, const oci::Spec& spec)
   return text;
 }
 
+// The rootfs is mounted and pivot_root is called in the mount namespace of the container, for all who
+// live in it: in our own that would be the host.
+Status refuse_own_mounts(const UniqueFd& fd, const std::string& path) {
+  const auto own = TRY(sys::fstatat(AT_FDCWD, "/proc/self/ns/mnt", 0));
+  const auto joined = TRY(sys::fstat(fd.get()));
+  if (own.st_dev != joined.st_dev || own.st_ino != joined.st_ino) return ok();
+  return Error{Kind::unsupported, format_text("{} is the mount namespace of husk itself", quote(path))}.hint(
+      "leave the path out: the container's mounts would be made on the host");
+}
+
 }  // namespace
 
 std::uint64_t clone_flag(NamespaceType type) { return row_of(type).flag; }
@@ -93,6 +103,7 @@ Result<JoinHandles> open_joins(const NamespacePlan& plan) {
       return Error{Kind::invalid, format_text("{}: {} is no namespace", step, quote(join.path))};
     if (static_cast<std::uint64_t>(type.value()) != clone_flag(join.type))
       return Error{Kind::invalid, format_text("{}: {} is a namespace of another type", step, quote(join.path))};
+    if (join.type == NamespaceType::mount) TRY(refuse_own_mounts(fd, join.path).during(step));
     handles.fds.push_back(std::move(fd));
   }
   return handles;

@@ -77,6 +77,21 @@ TEST_CASE("config-linux.md#namespaces: a path of another type, or no namespace, 
   }
 }
 
+TEST_CASE("a path to husk's own mount namespace is refused: its mounts and its root would be the host's") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    Bench bench{hierarchy};
+    const auto before = bench.world();
+    const auto bundle = bench.bundle({"/bin/true"}, [](oci::Spec& spec) { set_path(spec, NamespaceType::mount, "/proc/self/ns/mnt"); });
+    for (const std::string verb : {"run", "create"}) {
+      const auto done = bench.husk({verb, "-b", bundle, bench.id()});
+      CHECK(done.status.code == 1);
+      CHECK_MESSAGE(contains(done.err, "mount namespace of husk itself"), done.err);
+    }
+    CHECK_WORLD(bench, before);
+  }
+}
+
 TEST_CASE("config-linux.md#user-namespace-mappings: ids inside, other ids outside") {
   REQUIRE_E2E();
   for (const auto hierarchy : kBoth) {
