@@ -1,11 +1,14 @@
 #include "init/payload.h"
 
 #include <elf.h>
+#include <errno.h>
+#include <limits.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -48,24 +51,70 @@ std::string interpreter_of(std::string_view head) {
   return std::string{line.substr(0, line.find_first_of(" \t"))};
 }
 
-Status check_machine(std::string_view head, const std::string& path) {
-  Elf64_Ehdr elf{};
-  if (head.size() < sizeof elf || !head.starts_with(ELFMAG)) return ok();
-  std::memcpy(&elf, head.data(), sizeof elf);
+bool is_native(const Elf64_Ehdr& elf) {
 #if defined(__x86_64__)
-  const bool native = elf.e_machine == EM_X86_64 || elf.e_machine == EM_386;
+  return elf.e_machine == EM_X86_64 || elf.e_machine == EM_386;
 #elif defined(__aarch64__)
-  const bool native = elf.e_machine == EM_AARCH64 || elf.e_machine == EM_ARM;
+  return elf.e_machine == EM_AARCH64 || elf.e_machine == EM_ARM;
 #else
-  const bool native = true;
+  return true;
 #endif
-  if (native) return ok();
-  return exec_error(Kind::invalid, path, "exec format error")
-      .hint(format_text("the program is built for another machine (ELF machine {})", elf.e_machine));
 }
 
-Result<UniqueFd> open_regular(const std::string& path) {
+// Up to `size` bytes at `offset`; less at the end of the file, or when it cannot be read.
+std::string read_at(const UniqueFd& file, std::uint64_t offset, std::size_t size) {
+  std::string bytes(size, '\0');
+  const auto got = sys::pread_some(file.get(), bytes, static_cast<off_t>(offset));
+  bytes.resize(got.has_value() ? got.value() : 0);
+  return bytes;
+}
+
+// The loader that a dynamic program names (PT_INTERP); empty for a static one. Source: man 5 elf.
+std::string loader_of(const UniqueFd& file, const Elf64_Ehdr& elf) {
+  constexpr std::size_t kMostSegments = 65536 / sizeof(Elf64_Phdr);  // fs/binfmt_elf.c, load_elf_phdrs
+  if (elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_phentsize != sizeof(Elf64_Phdr)) return "";
+  const auto count = std::min<std::size_t>(elf.e_phnum, kMostSegments);
+  const auto table = read_at(file, elf.e_phoff, count * sizeof(Elf64_Phdr));
+  for (std::size_t at = 0; at + sizeof(Elf64_Phdr) <= table.size(); at += sizeof(Elf64_Phdr)) {
+    Elf64_Phdr segment{};
+    std::memcpy(&segment, table.data() + at, sizeof segment);
+    if (segment.p_type != PT_INTERP) continue;
+    const auto name = read_at(file, segment.p_offset, std::min<std::uint64_t>(segment.p_filesz, PATH_MAX));
+    return name.substr(0, name.find('\0'));
+  }
+  return "";
+}
+
+Error refuse_own(const std::string& path) {
+  return exec_error(Kind::denied, path, "permission denied").hint("it leads to the container runtime's own binary");
+}
+
+// The kernel opens the loader while /proc/self/exe is still husk, as it does with the name in a "#!" line.
+Status check_loader(const std::string& loader, const std::string& path, const FileIdentity& own) {
+  if (loader.empty()) return ok();
+  const auto info = sys::fstatat(AT_FDCWD, loader, 0);
+  if (info.has_value()) return is_same(own, info.value()) ? Status{refuse_own(path)} : ok();
+  if (info.error().kind() != Kind::not_found) return ok();  // exec will say
+  return exec_error(Kind::not_found, path, "no such file or directory")
+      .hint(format_text("its program loader {} is missing in the image: it is built for another C library", quote(loader)));
+}
+
+// A program of another machine is not refused: binfmt_misc may know an emulator for it.
+Result<std::string> check_format(const UniqueFd& file, std::string_view head, const std::string& path,
+                                 const FileIdentity& own) {
+  Elf64_Ehdr elf{};
+  if (head.size() < sizeof elf || !head.starts_with(ELFMAG)) return std::string{"it is no ELF program and has no #! line"};
+  std::memcpy(&elf, head.data(), sizeof elf);
+  if (!is_native(elf))
+    return format_text("it is built for another machine (ELF machine {}), for which binfmt_misc knows no emulator", elf.e_machine);
+  TRY(check_loader(loader_of(file, elf), path, own));
+  return std::string{};
+}
+
+// Our own file is refused by its looks: it may be executable and not readable.
+Result<UniqueFd> open_regular(const std::string& path, const FileIdentity& own) {
   const auto info = TRY(sys::fstatat(AT_FDCWD, path, 0));
+  if (is_same(own, info)) return UniqueFd{};
   if (!S_ISREG(info.st_mode)) return Error{Kind::denied, format_text("{} is not a regular file", quote(path))};
   return sys::openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
@@ -99,27 +148,25 @@ Result<FileIdentity> own_identity() {
   return FileIdentity{.device = info.st_dev, .inode = info.st_ino};
 }
 
-Status check_program(const std::string& path, const FileIdentity& own) {
+Result<std::string> check_program(const std::string& path, const FileIdentity& own) {
   std::string current = path;
   for (int level = 0; level <= kMaxInterpreters; ++level) {
-    const auto file = open_regular(current);
+    const auto file = open_regular(current, own);
     if (!file.has_value()) {
       if (level > 0 && file.error().kind() == Kind::not_found)
         return exec_error(Kind::not_found, path, "no such file or directory")
             .hint(format_text("its interpreter {} is missing", quote(current)));
-      return ok();  // executable but not readable: exec will say
+      return std::string{};  // executable but not readable: exec will say
     }
-    const auto info = TRY(sys::fstat(file.value().get()));
-    if (is_same(own, info))
-      return exec_error(Kind::denied, path, "permission denied").hint("it leads to the container runtime's own binary");
+    if (!file.value().is_open() || is_same(own, TRY(sys::fstat(file.value().get())))) return refuse_own(path);
     std::array<char, 256> block{};
     const auto count = TRY(sys::read_some(file.value().get(), block));
     const std::string_view head{block.data(), count};
     auto interpreter = interpreter_of(head);
-    if (interpreter.empty()) return check_machine(head, current);
+    if (interpreter.empty()) return check_format(file.value(), head, current, own);
     current = std::move(interpreter);
   }
-  return ok();
+  return std::string{};
 }
 
 Error exec_payload(const Payload& payload) {
@@ -131,6 +178,8 @@ Error exec_payload(const Payload& payload) {
   }
   const auto done = sys::execve(payload.path, payload.argv.get(), payload.envp.get());
   auto error = done.error();
+  if (error.os_errno() == ENOEXEC)
+    return exec_error(Kind::invalid, payload.path, "exec format error").hint(payload.format_hint);
   return Error{error.kind(), format_text("exec: {}", quote(payload.path)), error.os_errno()};
 }
 

@@ -25,15 +25,17 @@ struct FileIdentity {
 };
 Result<FileIdentity> own_identity();
 
-// Why an exec of `path` would fail, or may not be done. CVE-2019-5736: a program or a "#!" line that
-// leads to this runtime's own binary (/proc/self/exe) is refused.
-Status check_program(const std::string& path, const FileIdentity& own);
+// Why an exec of `path` would fail, or may not be done. CVE-2019-5736: a program, a "#!" line or an ELF
+// loader that leads to this runtime's own binary (/proc/self/exe) is refused. The result is a hint for the
+// case that the kernel does not know the program's format.
+Result<std::string> check_program(const std::string& path, const FileIdentity& own);
 
 struct Payload {
   std::string path;
   ArgBlock argv;
   ArgBlock envp;
   const SeccompFilter* filter = nullptr;  // borrowed
+  std::string format_hint;                // for ENOEXEC
 };
 // Returns only when the filter or the exec failed, with the reason.
 Error exec_payload(const Payload& payload);

@@ -104,11 +104,12 @@ Result<Payload> set_up_process(const ProcessPlan& plan, const RootDir& root, con
   TRY(apply_credentials(plan, channel).during("set credentials"));
   if (denied) TRY(enter_cwd(plan.cwd));
   auto path = TRY(find_program(plan.args.front(), env));
-  TRY(check_program(path, own));
+  auto hint = TRY(check_program(path, own));
   return Payload{.path = std::move(path),
                  .argv = ArgBlock{plan.args},
                  .envp = ArgBlock{std::move(env)},
-                 .filter = plan.seccomp.has_value() ? &*plan.seccomp : nullptr};
+                 .filter = plan.seccomp.has_value() ? &*plan.seccomp : nullptr,
+                 .format_hint = std::move(hint)};
 }
 
 }  // namespace husk::runtime

@@ -64,6 +64,9 @@ class Bench {
   int bundles_ = 0;
 };
 
+// A dynamic program for this machine that is nothing but the name of its loader (PT_INTERP).
+std::string elf_with_loader(const std::string& loader);
+
 inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 }  // namespace husk::test

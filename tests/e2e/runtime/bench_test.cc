@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include <elf.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -67,6 +68,23 @@ bool has_busybox() { return path_exists(kBusybox); }
 const std::string& busybox_rootfs() {
   static SharedRootfs shared;
   return shared.path;
+}
+
+std::string elf_with_loader(const std::string& loader) {
+  Elf64_Ehdr elf{};
+  REQUIRE(read_file("/proc/self/exe").value().copy(reinterpret_cast<char*>(&elf), sizeof elf) == sizeof elf);
+  elf.e_type = ET_DYN;
+  elf.e_phoff = sizeof elf;
+  elf.e_phnum = 1;
+  elf.e_shoff = elf.e_shnum = elf.e_shstrndx = 0;
+  Elf64_Phdr segment{};
+  segment.p_type = PT_INTERP;
+  segment.p_flags = PF_R;
+  segment.p_offset = sizeof elf + sizeof segment;
+  segment.p_filesz = segment.p_memsz = loader.size() + 1;
+  std::string file{reinterpret_cast<const char*>(&elf), sizeof elf};
+  file.append(reinterpret_cast<const char*>(&segment), sizeof segment);
+  return file + loader + '\0';
 }
 
 Bench::Bench(Hierarchy hierarchy) : hierarchy_{hierarchy}, prefix_{"husk-e2e-" + random_hex(4) + "-"} {}

@@ -117,7 +117,7 @@ TEST_CASE("a program that cannot run says why, in the texts that podman and the 
   }
 }
 
-TEST_CASE("a script without its interpreter and a program of another machine name the cause") {
+TEST_CASE("a script without its interpreter, a program of another machine or without its loader name the cause") {
   REQUIRE_E2E();
   Bench bench;
   REQUIRE_OK(make_directories(bench.path("programs")));
@@ -131,8 +131,16 @@ TEST_CASE("a script without its interpreter and a program of another machine nam
   };
   const auto script = bench.husk({"run", "-b", bench.bundle({"/tmp/p/script"}, with_programs), bench.id()});
   CHECK_MESSAGE(contains(script.err, "interpreter \"/opt/none\" is missing"), script.err);
+  // Created all the same: the kernel may know an emulator (binfmt_misc), as for images of other machines.
+  const auto created = bench.husk({"create", "-b", bench.bundle({"/tmp/p/foreign"}, with_programs), bench.id()});
+  CHECK_MESSAGE(created.status.code == 0, created.err);
+  CHECK(contains(bench.husk({"start", bench.id()}).err, "ELF machine 183"));
   const auto foreign = bench.husk({"run", "-b", bench.bundle({"/tmp/p/foreign"}, with_programs), bench.id()});
   CHECK_MESSAGE(contains(foreign.err, "exec format error"), foreign.err);
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("programs/glibc"), elf_with_loader("/lib64/ld-none.so.2"), 0755));
+  const auto loaded = bench.husk({"create", "-b", bench.bundle({"/tmp/p/glibc"}, with_programs), bench.id()});
+  CHECK(loaded.status.code == 1);
+  CHECK_MESSAGE(contains(loaded.err, "no such file or directory (hint: its program loader \"/lib64/ld-none.so.2\" is missing"), loaded.err);
 }
 
 TEST_CASE("config-linux.md#seccomp: a filter is on, with and without no_new_privs, also one that allows exec only") {

@@ -59,7 +59,7 @@ TEST_CASE("CVE-2022-27650: exec gives no inheritable capabilities") {
   CHECK(done.out == "0000000000000000\n0000000000000000\n0000000000000000\n");
 }
 
-TEST_CASE("CVE-2019-5736: a program, link or script that leads to the runtime's own binary is refused") {
+TEST_CASE("CVE-2019-5736: a program, link, script or loader that leads to the runtime's own binary is refused") {
   REQUIRE_E2E();
   Bench bench;
   const auto before = hash_of(husk_binary());
@@ -67,7 +67,8 @@ TEST_CASE("CVE-2019-5736: a program, link or script that leads to the runtime's 
   REQUIRE_OK(sys::symlinkat("/proc/self/exe", AT_FDCWD, rootfs + "/bin/link"));
   REQUIRE_OK(write_atomically(AT_FDCWD, rootfs + "/bin/script", "#!/proc/self/exe\n", 0755));
   REQUIRE_OK(write_atomically(AT_FDCWD, rootfs + "/bin/deep", "#!/bin/script\n", 0755));
-  for (const auto* program : {"/proc/self/exe", "/bin/link", "/bin/script", "/bin/deep"}) {
+  REQUIRE_OK(write_atomically(AT_FDCWD, rootfs + "/bin/loaded", elf_with_loader("/proc/self/exe"), 0755));
+  for (const auto* program : {"/proc/self/exe", "/bin/link", "/bin/script", "/bin/deep", "/bin/loaded"}) {
     CAPTURE(program);
     const auto done = bench.husk({"run", "-b", bench.bundle({program}, writable(rootfs)), bench.id()});
     CHECK(done.status.code == 1);
