@@ -31,7 +31,7 @@ Json cgroup_json(const FeatureFacts& facts) {
 Json seccomp_json(const FeatureFacts& facts) {
   Json json = enabled_json(facts.seccomp);
   if (!facts.seccomp) return json;
-  json.set("actions", words_json(kSeccompActions));
+  json.set("actions", facts.seccomp_actions.empty() ? words_json(kSeccompActions) : Json{facts.seccomp_actions});
   json.set("operators", words_json(kSeccompOperators));
   json.set("archs", facts.seccomp_archs.empty() ? words_json(kSeccompArchs) : Json{facts.seccomp_archs});
   json.set("knownFlags", words_json(kSeccompFlags));

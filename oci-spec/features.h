@@ -20,6 +20,7 @@ struct FeatureFacts {
   bool cgroup_systemd_user = false;
   bool cgroup_rdma = false;
   bool seccomp = false;
+  std::vector<std::string> seccomp_actions;          // those a filter can be built with; empty = all names
   std::vector<std::string> seccomp_archs;            // those libseccomp can build for; empty = all names
   std::vector<std::string> seccomp_supported_flags;  // subset of what the parser knows
   bool apparmor = false;

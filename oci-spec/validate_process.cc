@@ -20,6 +20,14 @@ Status check_user(const User& user, const std::string& pointer) {
   return ok();
 }
 
+// man 2 ioctl_tty: struct winsize has 16 bits for each, and a larger number would be cut to another one.
+Status check_console_size(const std::optional<ConsoleSize>& size, std::string_view pointer) {
+  constexpr std::uint32_t kMost = 0xffff;
+  if (size.value_or(ConsoleSize{}).height <= kMost && size.value_or(ConsoleSize{}).width <= kMost) return ok();
+  return rule_error(at(pointer, "consoleSize"), format_text("{} lines of {} characters are more than the kernel's {} each",
+                                                            size->height, size->width, kMost));
+}
+
 // config.md#configPOSIXProcess; man 2 setrlimit (EINVAL: soft above hard)
 Status check_rlimits(const std::vector<Rlimit>& limits, std::string_view pointer) {
   std::vector<std::string_view> seen;
@@ -79,6 +87,7 @@ Status check_linux_fields(const Process& process, std::string_view pointer) {
 Status validate_process(const Process& process, std::string_view pointer) {
   TRY(check_absolute(at(pointer, "cwd"), process.cwd));
   if (process.args.empty()) return rule_error(at(pointer, "args"), "at least one entry is required");
+  TRY(check_console_size(process.console_size, pointer));
   TRY(check_user(process.user, at(pointer, "user")));
   TRY(check_rlimits(process.rlimits, pointer));
   return check_linux_fields(process, pointer);

@@ -231,7 +231,7 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
 }
 
 SeccompSupport seccomp_support() {
-  SeccompSupport support{.architectures = names_in(kArchitectures), .flags = names_in(kFlags), .library_version = ""};
+  SeccompSupport support{.actions = names_in(kActions), .architectures = names_in(kArchitectures), .flags = names_in(kFlags), .library_version = ""};
   const auto* version = ::seccomp_version();
   support.library_version = format_text("{}.{}.{}", version->major, version->minor, version->micro);
   return support;

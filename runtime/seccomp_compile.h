@@ -19,6 +19,7 @@ struct SeccompFilter {
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile);
 
 struct SeccompSupport {  // for `husk features`
+  std::vector<std::string> actions;
   std::vector<std::string> architectures;
   std::vector<std::string> flags;
   std::string library_version;

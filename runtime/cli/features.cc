@@ -22,6 +22,7 @@ Result<int> run_features(const Globals&, const Parsed& parsed) {
                                 .cgroup_v2 = true,
                                 .cgroup_rdma = true,
                                 .seccomp = true,
+                                .seccomp_actions = seccomp.actions,
                                 .seccomp_archs = seccomp.architectures,
                                 .seccomp_supported_flags = seccomp.flags,
                                 .memory_policy = true,

@@ -104,6 +104,12 @@ TEST_CASE("config.md#configPOSIXUser: ids are required 32-bit numbers, never nam
               {"/process/user/umask", "512", "permission bits"}});
 }
 
+TEST_CASE("config.md#configProcess: consoleSize fits the kernel's 16 bits instead of being cut to them") {
+  check_rows({{"/process/consoleSize", R"({"height":65535,"width":0})", ""},
+              {"/process/consoleSize", R"({"height":65536,"width":80})", "/process/consoleSize"},
+              {"/process/consoleSize", R"({"height":25,"width":4294967295})", "more than the kernel's 65535"}});
+}
+
 TEST_CASE("config.md#configPOSIXProcess: rlimits are known, complete and given once") {
   check_rows({{"/process/rlimits", R"([{"type":"RLIMIT_NOFILE","soft":1,"hard":18446744073709551615}])", ""},
               {"/process/rlimits", R"([{"type":"RLIMIT_TEST","soft":1,"hard":1}])", "\"RLIMIT_TEST\" is none of"},

@@ -44,6 +44,9 @@ TEST_CASE("features.md: everything is said, from the parser's own tables") {
   CHECK(part.find("mountExtensions")->dump() == R"({"idmap":{"enabled":true}})");
   CHECK(part.find("cgroup")->dump() == R"({"v1":false,"v2":true,"systemd":false,"systemdUser":false,"rdma":false})");
   CHECK(part.find("seccomp")->find("actions")->as_array()->size() == 9);
+  auto without_notify = facts;
+  without_notify.seccomp_actions = {"SCMP_ACT_ALLOW"};
+  CHECK(features_json(without_notify).find("linux")->find("seccomp")->find("actions")->dump() == R"(["SCMP_ACT_ALLOW"])");
   CHECK(part.find("memoryPolicy")->find("modes")->as_array()->size() == 7);
   CHECK(json.find("potentiallyUnsafeConfigAnnotations")->is_array());
 }
