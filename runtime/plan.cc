@@ -37,9 +37,13 @@ Status check_namespaces(const oci::Spec& spec) {
   return ok();
 }
 
+// Not with a user namespace that is joined: its mappings are not ours to know, and the same numbers on the
+// host belong to somebody else.
 bool has_writable_cgroup(const oci::Spec& spec) {
   const auto* item = spec.find_namespace(oci::NamespaceType::cgroup);
   if (item == nullptr || !item->path.empty()) return false;
+  const auto* user = spec.find_namespace(oci::NamespaceType::user);
+  if (user != nullptr && !user->path.empty()) return false;
   for (const auto& mount : spec.mounts) {
     if (mount.type != "cgroup" && mount.type != "cgroup2") continue;
     const auto& options = mount.options;

@@ -109,6 +109,23 @@ TEST_CASE("what this version cannot do is refused by name") {
   CHECK(refusal(spec).find("mount namespace") != std::string::npos);
 }
 
+TEST_CASE("config-linux.md#cgroup-ownership: never given to an id whose meaning on the host is not known") {
+  auto spec = spec_with({{NamespaceType::mount, ""}, {NamespaceType::cgroup, ""}});
+  spec.mounts = {{.destination = "/sys/fs/cgroup", .type = "cgroup", .source = "cgroup"}};
+  const auto own = make_container_plan(spec, options());
+  REQUIRE_OK(own);
+  CHECK(own.value().delegate_cgroup);
+  spec.linux.namespaces.push_back({.type = NamespaceType::user, .path = "/proc/1/ns/user"});
+  const auto joined = make_container_plan(spec, options());
+  REQUIRE_OK(joined);
+  CHECK(!joined.value().delegate_cgroup);
+  spec.linux.namespaces.pop_back();
+  spec.mounts.front().options = {"ro"};
+  const auto readonly = make_container_plan(spec, options());
+  REQUIRE_OK(readonly);
+  CHECK(!readonly.value().delegate_cgroup);
+}
+
 TEST_CASE("config.md#process: a terminal needs a console socket, and the other way round") {
   auto spec = spec_with({{NamespaceType::mount, ""}});
   spec.process = oci::Process{.terminal = true, .args = {"x"}, .cwd = "/"};
