@@ -65,6 +65,9 @@ Status plan_fresh(const MountOptions& options, const oci::Mount& mount, MountOp&
   op.act = mount.type == "cgroup" ? Act::cgroup : Act::fresh;
   if (mount.type.empty())
     return Error{Kind::invalid, "the mount has no type"}.hint("for a bind mount add the option bind or rbind");
+  if (op.to == "/proc" && mount.type != "proc")
+    return Error{Kind::invalid, format_text("{} is no procfs and cannot be mounted on /proc", quote(mount.type))}.hint(
+        "what runs in the container trusts /proc");
   if (op.id_map) return Error{Kind::unsupported, "only bind mounts can be idmapped"};
   if (options.copy_up && mount.type != "tmpfs") return Error{Kind::invalid, "tmpcopyup works on tmpfs only"};
   op.copy_up = options.copy_up;

@@ -109,6 +109,7 @@ TEST_CASE("destinations are cleaned; the root itself and what is inside /proc ar
   CHECK(refused({.destination = "/proc/meminfo", .type = "bind", .source = "/s"}) == "planned");
   CHECK(refused({.destination = "/process", .type = "bind", .source = "/s"}) == "planned");
   CHECK(refused({.destination = "/proc", .type = "proc", .source = "proc"}) == "planned");
+  CHECK(contains(refused({.destination = "/x/../proc", .type = "tmpfs", .source = "t"}), "is no procfs"));
 }
 
 TEST_CASE("a NUL byte in a path cannot cut it short") {
