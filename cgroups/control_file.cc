@@ -90,8 +90,8 @@ Error explain(Error error, const std::string& path) {
                                    "--cgroup-manager disabled");
     case EPERM:
     case EACCES:
-      return std::move(error).hint("no permission in this part of the cgroup hierarchy; run as root, or use a path "
-                                   "below a cgroup delegated to this user");
+      return std::move(error).hint("no permission in this part of the cgroup hierarchy; it needs CAP_SYS_ADMIN: run "
+                                   "as root with all capabilities, or use a path below a cgroup delegated to this user");
     case EBUSY:
       if (path.ends_with("cgroup.subtree_control"))
         return std::move(error).hint("this cgroup has processes of its own, so its controllers cannot be passed on; "

@@ -80,6 +80,9 @@ Status prepare_mount(const RootfsPlan& plan, HostHandles& handles, std::size_t i
 // namespace). Private or a slave: a mount inside must not appear below the host's directory.
 Result<UniqueFd> open_root(const RootfsPlan& plan) {
   auto opened = sys::open_tree(AT_FDCWD, plan.rootfs, OPEN_TREE_CLONE | AT_RECURSIVE);
+  if (!opened.has_value() && opened.error().os_errno() == EPERM)
+    return std::move(opened).during("open rootfs").hint(
+        "mounting needs CAP_SYS_ADMIN: run husk as root with all capabilities, or in a user and mount namespace");
   if (!opened.has_value())
     return std::move(opened).during("open rootfs").hint("root.path of config.json must be an existing directory");
   const auto info = TRY(sys::fstat(opened.value().get()));

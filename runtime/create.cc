@@ -81,7 +81,7 @@ Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& optio
 // Room 5.
 Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, Rollback& undo) {
   if (plan.cgroup.driver == cgroups::Driver::disabled) return std::shared_ptr{cgroups::none()};
-  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(plan.cgroup).during("create cgroup"));
+  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(plan.cgroup));
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
   TRY(fault_point("cgroup"));
   return cgroup;

@@ -63,6 +63,40 @@ TEST_CASE("a malformed or hostile config.json is one clear error, and nothing is
   }
 }
 
+TEST_CASE("without CAP_SYS_ADMIN: one error that names the capability, and nothing is left") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto before = bench.world();
+  const auto bundle = bench.bundle({"/bin/true"});
+  // The first to miss it is the cgroup's device list, then the rootfs.
+  for (const std::string command : {"create", "run", "--cgroup-manager disabled create", "--cgroup-manager disabled run"}) {
+    CAPTURE(command);
+    const auto done = bench.shell("setpriv --bounding-set -sys_admin " + husk_binary() + " --root " + bench.root() + " " + command + " -b " + bundle + " " + bench.id());
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "needs CAP_SYS_ADMIN"), done.err);
+    CHECK(!contains(done.err, "create cgroup: create cgroup"));
+    CHECK_WORLD(bench, before);
+  }
+}
+
+TEST_CASE("a full disk below --root: create fails with the kernel's reason and leaves nothing there") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/true"});
+  const auto before = bench.world();
+  REQUIRE_OK(make_directories(bench.path("small")));
+  // No inode for a file; none for a second one; room for one page, which config.json takes.
+  for (const std::string limit : {"nr_inodes=2", "nr_inodes=3", "size=4k"}) {
+    CAPTURE(limit);
+    const auto done = bench.shell("unshare --mount sh -c 'mount -t tmpfs -o " + limit + " none " + bench.path("small") + " && " + husk_binary() +
+                                  " --root " + bench.path("small") + " create -b " + bundle + " " + bench.id() + "; r=$?; ls -A " + bench.path("small") + "; exit $r'");
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "No space left on device"), done.err);
+    CHECK(done.out.empty());
+    CHECK_WORLD(bench, before);
+  }
+}
+
 TEST_CASE("ids that are no plain file name are refused") {
   REQUIRE_E2E();
   Bench bench;
