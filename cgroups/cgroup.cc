@@ -2,6 +2,7 @@
 
 #include <linux/magic.h>
 
+#include "base/format.h"
 #include "base/sys.h"
 #include "cgroups/control_file.h"
 #include "cgroups/v1/cgroup_v1.h"
@@ -10,16 +11,23 @@
 namespace husk::cgroups {
 namespace {
 
+// What only a cgroup can do. To say "done" would leave processes running that the caller takes for dead
+// or frozen.
+Error without_cgroup(std::string_view what) {
+  return Error{Kind::unsupported, format_text("{}: the container has no cgroup (--cgroup-manager disabled)", what)}.hint(
+      "signals to the first process work, and SIGKILL to it ends all of a pid namespace of its own");
+}
+
 class NoCgroup final : public Cgroup {
  public:
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return -1; }
   Status add_process(pid_t) override { return ok(); }
-  Status freeze() override { return ok(); }
+  Status freeze() override { return without_cgroup("freeze the processes"); }
   Status thaw() override { return ok(); }
   Result<bool> is_frozen() override { return false; }
-  Status kill_all(int) override { return ok(); }
-  Result<std::vector<pid_t>> processes() override { return std::vector<pid_t>{}; }
+  Status kill_all(int) override { return without_cgroup("signal all processes"); }
+  Result<std::vector<pid_t>> processes() override { return without_cgroup("list the processes"); }
   Status apply(const Plan&) override { return ok(); }
   Status delegate(uid_t, gid_t) override { return ok(); }
   Result<Stats> stats() override { return Stats{}; }

@@ -99,7 +99,8 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan);
 Result<std::unique_ptr<Cgroup>> open(const std::string& path, Version version);
 // open() and remove(); absence is success.
 Status remove_path(const std::string& path, Version version);
-// No cgroup at all (--cgroup-manager disabled): every verb succeeds and does nothing.
+// No cgroup at all (--cgroup-manager disabled): there is nothing to enter, to thaw or to remove; what needs the
+// processes of a cgroup (freeze, kill_all, processes) is refused.
 std::unique_ptr<Cgroup> none();
 
 // OOM kills so far, by path; for reasons after the exit. 0 when unknown.

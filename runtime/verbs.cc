@@ -82,10 +82,13 @@ void thaw_for_kill(const Record& record, int signal) {
 Error not_running() { return wrong_state("container not running: no such process"); }
 
 Status kill_whole_cgroup(const Record& record, int signal, bool stopped) {
-  const auto cgroup = TRY(open_cgroup(record));
+  auto opened = open_cgroup(record);
+  if (!opened.has_value()) return opened.error().kind() == Kind::not_found && stopped ? not_running() : opened.error();
+  const auto cgroup = std::move(opened).value();
   if (stopped) {
-    const auto left = TRY(cgroup->processes());
-    if (left.empty()) return not_running();
+    // Others may outlive the first process where its pid namespace is shared.
+    const auto left = cgroup->processes();
+    if (!left.has_value() || left.value().empty()) return not_running();
   }
   return cgroup->kill_all(signal);
 }
@@ -99,12 +102,13 @@ oci::Hooks saved_hooks(const ContainerDir& directory, const Record& record) {
   return {};
 }
 
-// A create that still runs holds the lock: ending its init makes it fail, roll back and let go.
+// A create or start that still runs holds the lock, perhaps for the sake of a hook in the container that
+// never ends: ending its init makes it fail, roll back and let go.
 Status lock_by_force(const ContainerDir& directory) {
   const auto locked = TRY(directory.try_lock());
   if (locked) return ok();
   const auto record = directory.read();
-  if (record.has_value() && record.value().stage == Stage::creating) {
+  if (record.has_value()) {
     const auto init = TRY(open_alive(record.value().init));
     if (init.has_value()) (void)sys::pidfd_send_signal(init->get(), SIGKILL);  // may be over already
   }

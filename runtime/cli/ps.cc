@@ -37,8 +37,10 @@ Result<int> run_ps(const Globals& globals, const Parsed& parsed) {
   if (format != "table" && format != "json")
     return Error{Kind::invalid, format_text("invalid format option {}", quote(format))}.hint("use table or json");
   const auto directory = TRY(runtime::StateStore{globals.root}.open(id));
-  const auto record = TRY(directory.read());
-  const auto cgroup = TRY(runtime::open_cgroup(record));
+  const auto record = directory.read();
+  if (!record.has_value() && record.error().kind() == Kind::not_found) return runtime::does_not_exist(id.text());
+  if (!record.has_value()) return record.error();
+  const auto cgroup = TRY(runtime::open_cgroup(record.value()));
   const auto pids = TRY(cgroup->processes());
   std::string text;
   if (format == "json") {

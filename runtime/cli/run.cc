@@ -1,6 +1,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "cli/create_options.h"
 #include "container.h"
 #include "foreground.h"
@@ -20,10 +21,11 @@ constexpr std::array kOptions{kBundleOption,
                               Option{0, "keep", "", "keep the container's state after its end"},
                               kHelpOption};
 
-// A container whose start failed leaves nothing.
-Status finish_or_destroy(runtime::Created& created) {
+// A container whose start failed leaves nothing: no pid file either, whose presence means "started".
+Status finish_or_destroy(runtime::Created& created, const std::string& pid_file) {
   auto started = runtime::finish_start(created);
   if (started.has_value()) return started;
+  if (!pid_file.empty()) (void)sys::unlinkat(AT_FDCWD, pid_file);
   const auto destroyed = runtime::destroy(created.directory, created.record, created.hooks);
   if (!destroyed.has_value()) log::warning(destroyed.error().to_string());
   return started;
@@ -37,7 +39,7 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   std::optional<runtime::Foreground> foreground;
   if (!detach) foreground = TRY(runtime::Foreground::create(!parsed.has("no-subreaper")));
   auto created = TRY(runtime::create_container(store, options, runtime::StartThrough::nothing));
-  TRY(finish_or_destroy(created));
+  TRY(finish_or_destroy(created, options.pid_file));
   if (!foreground.has_value()) return 0;
   const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal)));
   if (parsed.has("keep")) return status;

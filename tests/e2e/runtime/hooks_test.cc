@@ -68,8 +68,9 @@ TEST_CASE("a failing hook of create or start ends the container; the text names 
       if (row.member == &oci::Hooks::start_container) (spec.hooks.*row.member)[0] = {.path = "/bin/true"};
       spec.hooks.poststop = {note("poststop", bench.path("stopped"))};
     });
-    const auto done = bench.husk({"run", "-d", "-b", bundle, bench.id()});
+    const auto done = bench.husk({"run", "-d", "--pid-file", bench.path("pid"), "-b", bundle, bench.id()});
     CHECK(done.status.code == 1);
+    CHECK(!path_exists(bench.path("pid")));
     CHECK_MESSAGE(contains(done.err, std::string{"error running "} + row.kind + " hook #1"), done.err);
     CHECK_MESSAGE(contains(done.err, "why"), done.err);
     CHECK(contains(bench.husk({"state", bench.id()}).err, "does not exist"));

@@ -96,6 +96,23 @@ TEST_CASE("start does not hang on a container whose init is gone") {
   CHECK(bench.husk({"delete", "-f", bench.id()}).status.code == 0);
 }
 
+TEST_CASE("delete --force ends a start that hangs in a startContainer hook") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto before = bench.world();
+  const auto bundle = bench.bundle({"/bin/true"}, [&](oci::Spec& spec) {
+    spec.mounts.push_back({.destination = "/tmp", .type = "bind", .source = bench.path(""), .options = {"bind"}});
+    spec.hooks.start_container = {{.path = "/bin/sh", .args = {"sh", "-c", "echo x > /tmp/in; sleep 1000"}, .env = {"PATH=/bin"}}};
+  });
+  REQUIRE(bench.husk({"create", "-b", bundle, bench.id()}).status.code == 0);
+  auto child = bench.start({"start", bench.id()}, {});
+  bench.shell("while ! [ -s " + bench.path("in") + " ]; do :; done; rm " + bench.path("in"));
+  const auto deleted = bench.husk({"delete", "--force", bench.id()});
+  CHECK_MESSAGE(deleted.status.code == 0, deleted.err);
+  CHECK_OK(child.wait());
+  CHECK_WORLD(bench, before);
+}
+
 TEST_CASE("delete --force ends a create that hangs in the container") {
   REQUIRE_E2E();
   Bench bench;

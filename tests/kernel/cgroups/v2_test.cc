@@ -357,13 +357,16 @@ TEST_CASE("statistics show the time that a child used") {
   CHECK_OK(cgroup->remove());
 }
 
-TEST_CASE("no cgroup at all: every verb succeeds") {
+TEST_CASE("no cgroup at all: nothing to enter or remove; what needs its processes is refused, not skipped") {
   auto cgroup = none();
   CHECK(cgroup->clone_fd() == -1);
   CHECK_OK(cgroup->add_process(1));
-  CHECK_OK(cgroup->freeze());
-  CHECK_OK(cgroup->kill_all(SIGKILL));
-  CHECK(cgroup->processes().value().empty());
+  CHECK_OK(cgroup->thaw());
+  for (const auto& refused : {cgroup->freeze(), cgroup->kill_all(SIGKILL)}) {
+    REQUIRE(!refused.has_value());
+    CHECK(refused.error().kind() == Kind::unsupported);
+  }
+  CHECK(!cgroup->processes().has_value());
   CHECK_OK(cgroup->remove());
   CHECK(open("", Version::v2).has_value());
 }
