@@ -106,12 +106,11 @@ Result<Level> parse_level(std::string_view text) {
 
 void write(Level level, std::string_view message) {
   const auto& to = sink();
-  if (level < to.options.lowest) return;
-  if (to.options.to_stderr) {
+  if (to.options.to_stderr && level >= to.options.lowest) {
     const auto prefix = level == Level::error ? std::string{} : format_text("{}: ", name_of(level));
     write_line(STDERR_FILENO, format_text("{}: {}{}\n", to.options.program, prefix, message));
   }
-  if (!to.file.is_open()) return;
+  if (!to.file.is_open() || level < to.options.lowest_in_file.value_or(to.options.lowest)) return;
   auto time = rfc3339(now_unix_ns());
   time.replace(time.size() - 4, 4, "Z");  // microseconds, as callers' parsers expect
   if (to.options.form == Form::json)

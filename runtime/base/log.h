@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,7 @@ enum class Form : std::uint8_t { text, json };
 struct Options {
   std::string program = "husk";
   Level lowest = Level::warning;
+  std::optional<Level> lowest_in_file;  // of the file, when it is another
   Form form = Form::text;
   std::string file;        // "" = none; opened append/create at once
   bool to_stderr = true;

@@ -40,7 +40,7 @@ constexpr std::array kPlanned{Planned{"update", "delete the container and create
 
 constexpr std::array kGlobals{
     Option{0, "root", "DIR", "where the state of containers is kept (default /run/husk)"},
-    Option{0, "log", "FILE", "append messages to this file too; file:FILE means the same"},
+    Option{0, "log", "FILE", "append the error to this file too (file:FILE is the same); all messages with --log-level"},
     Option{0, "log-format", "FORMAT", "text (default) or json"},
     Option{0, "log-level", "LEVEL", "debug, info, warning (default) or error"},
     Option{0, "debug", "", "same as --log-level debug"},
@@ -110,6 +110,8 @@ Status open_log(const Parsed& parsed) {
   options.form = form == "json" ? log::Form::json : log::Form::text;
   if (parsed.has("log-level")) options.lowest = TRY(log::parse_level(parsed.text("log-level")));
   if (parsed.has("debug")) options.lowest = log::Level::debug;
+  // podman reads the whole file as one JSON object: a warning before the error would cost it both.
+  if (!parsed.has("log-level") && !parsed.has("debug")) options.lowest_in_file = log::Level::error;
   return log::open(options);
 }
 

@@ -1,6 +1,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "bench.h"
 
 using namespace husk;
@@ -141,6 +143,21 @@ TEST_CASE("errors go to stderr and, as exactly one JSON line, to the log") {
   CHECK(json.value().find("time")->as_string()->ends_with("Z"));
 }
 
+TEST_CASE("podman reads the log as one object: a warning before an error stays out of it unless it is asked for") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/nosuch"}, [](oci::Spec& spec) { spec.process->capabilities->bounding.push_back("CAP_NOSUCH"); });
+  const auto failed = bench.husk({"--log", bench.log(), "--log-format", "json", "create", "-b", bundle, bench.id()});
+  CHECK(failed.status.code == 1);
+  CHECK_MESSAGE(contains(failed.err, "warning: unknown capability \"CAP_NOSUCH\""), failed.err);
+  const auto json = oci::parse_json(read_file(bench.log()).value());
+  REQUIRE_OK(json);
+  CHECK(contains(*json.value().find("msg")->as_string(), "no such file or directory"));
+  (void)bench.husk({"--log", bench.path("all"), "--log-format", "json", "--log-level", "warning", "create", "-b", bundle, bench.id()});
+  const auto all = read_file(bench.path("all")).value();
+  CHECK(std::count(all.begin(), all.end(), '\n') == 2);
+}
+
 TEST_CASE("a parse error of the verb's own options is in the log too") {
   REQUIRE_E2E();
   Bench bench;
@@ -185,6 +202,40 @@ TEST_CASE("kill --all reaches every process; SIGKILL ends a paused container") {
     bench.shell("while ! husk state " + id + " | grep -q '\"stopped\"'; do :; done");
     CHECK(bench.husk({"delete", id}).status.code == 0);
   }
+}
+
+TEST_CASE("a container without a cgroup: pause, ps and kill --all are refused, never done in name only") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto id = bench.id();
+  const auto bundle = bench.bundle({"/bin/sleep", "1000"});
+  REQUIRE(bench.husk({"--cgroup-manager", "disabled", "run", "-d", "-b", bundle, id}).status.code == 0);
+  using Words = std::vector<std::string>;
+  for (const auto& words : {Words{"pause", id}, Words{"ps", id}, Words{"kill", "--all", id, "KILL"}}) {
+    CAPTURE(words.front());
+    const auto done = bench.husk(words);
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "the container has no cgroup"), done.err);
+    CHECK(bench.status(id) == "running");
+  }
+  CHECK(bench.husk({"kill", id, "KILL"}).status.code == 0);
+  bench.shell("while ! husk state " + id + " | grep -q '\"stopped\"'; do :; done");
+  CHECK(contains(bench.husk({"kill", "--all", id}).err, "no such process"));
+  CHECK(bench.husk({"delete", id}).status.code == 0);
+}
+
+TEST_CASE("kill --all of a container whose cgroup is gone says that nobody runs, as callers expect") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto id = bench.id();
+  REQUIRE(bench.husk({"run", "--keep", "-b", bench.bundle({"/bin/true"}), id}).status.code == 0);
+  const auto path = *bench.state(id).find("cgroupPath")->as_string();
+  const auto removed = bench.shell("rmdir $(find /sys/fs/cgroup/ -type d -path '*" + path + "')");
+  REQUIRE_MESSAGE(removed.status.code == 0, removed.err);
+  const auto done = bench.husk({"kill", "--all", id, "KILL"});
+  CHECK(done.status.code == 1);
+  CHECK_MESSAGE(contains(done.err, "container not running: no such process"), done.err);
+  CHECK(bench.husk({"delete", id}).status.code == 0);
 }
 
 TEST_CASE("delete --force ends a running and a paused container") {
