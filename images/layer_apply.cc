@@ -146,10 +146,12 @@ Status LayerApply::set_directory_attributes(int fd, const std::string& path, con
   TRY(sys::fchown(fd, entry.uid, entry.gid));
   TRY(sys::fchmod(fd, entry.mode));
   tree_->default_acls_.erase(path);
+  std::size_t acl_bytes = 0;
   for (const auto& [name, value] : entry.xattrs) {
-    if (name == kDefaultAclXattr) tree_->default_acls_[path] = value;
+    if (name == kDefaultAclXattr) acl_bytes = (tree_->default_acls_[path] = value).size();
     else TRY(set_xattr(fd, name, value));
   }
+  TRY(tree_->take_note(path, acl_bytes));
   tree_->implied_.erase(path);
   tree_->directory_times_[path] = time_of(entry);
   return ok();
@@ -220,6 +222,7 @@ Status LayerApply::make_hard_link(const Components& parents, const std::string& 
   if (!info.has_value()) {
     if (info.error().os_errno() != ENOENT) return info.error();
     TRY(tree_->clear(*parent, name));
+    TRY(tree_->take_note(path, later.size()));
     tree_->links_[path] = later;
     return ok();
   }

@@ -43,6 +43,15 @@ Result<UniqueFd> LayerTree::open_directory(const std::string& path) const {
   return current;
 }
 
+Status LayerTree::take_note(const std::string& path, std::size_t more_bytes) {
+  constexpr std::size_t kNode = 128;  // what a map spends on one, about
+  note_bytes_ += kNode + path.size() + more_bytes;
+  if (note_bytes_ <= max_note_bytes_) return ok();
+  return Error{Kind::exhausted, format_text("the names of the layer's directories, links and whiteouts take more than {} bytes",
+                                            max_note_bytes_)}
+      .hint("this looks like a bomb of nested directories");
+}
+
 Result<const LayerTree::Directory*> LayerTree::make_parent(const Components& parents, timespec cause_time) {
   const auto key = join_path(parents);
   if (has_last_ && last_key_ == key) return &last_;
@@ -66,6 +75,7 @@ Result<std::optional<LayerTree::Directory>> LayerTree::find_parent(const Compone
 
 Result<UniqueFd> LayerTree::make_directory(int parent, const std::string& name, const std::string& path,
                                            timespec cause_time) {
+  TRY(take_note(path));
   TRY(sys::mkdirat(parent, name, 0755));
   auto fd = TRY(sys::openat(parent, name, kOpenDirectory));
   TRY(sys::fchmod(fd.get(), 0755));  // whatever the umask
@@ -148,6 +158,7 @@ Status LayerTree::add_whiteout(const Directory& parent, const std::string& name)
     return add_new_over_removed(path, directory.get());
   }
   if (links_.contains(path)) return ok();
+  TRY(take_note(path));
   TRY(make_whiteout(parent.fd.get(), name));
   whiteouts_.insert(path);
   return ok();
@@ -165,17 +176,17 @@ Status LayerTree::add_new_over_removed(const std::string& path, int directory) {
 Status LayerTree::add_opaque(const std::string& path, int directory) {
   // An opaque directory is listed without merging, and then whiteouts in it would be shown. The same
   // holds for everything below it.
-  for (auto item = whiteouts_.begin(); item != whiteouts_.end();) {
-    if (!is_within(*item, path) || *item == path) {
-      ++item;
-      continue;
-    }
+  // Only what starts with "path/" is looked at ('0' follows '/'): a layer may hold a million of both.
+  auto item = path.empty() ? whiteouts_.begin() : whiteouts_.lower_bound(path + "/");
+  const auto end = path.empty() ? whiteouts_.end() : whiteouts_.lower_bound(path + "0");
+  while (item != end) {
     const auto slash = item->rfind('/');
     const auto above = slash == std::string::npos ? std::string{} : item->substr(0, slash);
     const auto parent = TRY(open_directory(above));
     TRY(sys::unlinkat(parent.get(), item->substr(slash == std::string::npos ? 0 : slash + 1)));
     item = whiteouts_.erase(item);
   }
+  TRY(take_note(path));
   opaque_.insert(path);
   // The kernel does not look at the mark on a layer's root: settle() hides each child instead.
   return path.empty() ? ok() : mark_opaque(directory);

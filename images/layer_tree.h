@@ -15,12 +15,16 @@
 #include "base/unique_fd.h"
 #include "images/entry_path.h"
 #include "images/overlay_marks.h"
+#include "images/unpack_limits.h"
 
 namespace husk::images {
 
 class LayerTree {
  public:
-  explicit LayerTree(UniqueFd root) : root_{std::move(root)} { implied_[""] = timespec{}; }
+  explicit LayerTree(UniqueFd root, std::size_t max_note_bytes = UnpackLimits{}.max_note_bytes)
+      : root_{std::move(root)}, max_note_bytes_{max_note_bytes} {
+    implied_[""] = timespec{};
+  }
 
   struct Directory {
     UniqueFd fd;
@@ -45,6 +49,9 @@ class LayerTree {
   Status add_new_over_removed(const std::string& path, int directory);
   bool is_hidden_by_opaque(const std::string& path) const;  // `path` itself or a directory above
 
+  // Before each note: one entry of a tar can imply hundreds of directories, and each costs memory here and an
+  // inode there. Error: exhausted.
+  Status take_note(const std::string& path, std::size_t more_bytes = 0);
   // Notes, read and consumed by settle().
   std::map<std::string, timespec> implied_;  // directories without an entry; time of the entry that needed them
   std::map<std::string, timespec> directory_times_;
@@ -61,6 +68,8 @@ class LayerTree {
   void forget(const std::string& path);
 
   UniqueFd root_;
+  std::size_t max_note_bytes_;
+  std::size_t note_bytes_ = 0;
   Directory last_;              // the parent found last: entries of one directory come together
   std::string last_key_;        // what it was asked by
   bool has_last_ = false;

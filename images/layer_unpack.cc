@@ -37,7 +37,7 @@ Result<std::unique_ptr<LayerUnpack>> LayerUnpack::create(const StoreDir& dir, La
   TRY(make_directories(layer.directory + "/fs", 0700));
   auto root = TRY(sys::openat(AT_FDCWD, layer.directory + "/fs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   TRY(sys::fchmod(root.get(), 0755));  // of the image's root when no layer has an entry for it
-  layer.tree.emplace(std::move(root));
+  layer.tree.emplace(std::move(root), made->limits_.max_note_bytes);
   made->apply_ = std::make_unique<LayerApply>(*layer.tree, made->limits_);
   made->reader_ = std::make_unique<TarReader>(*made->apply_, made->limits_);
   return made;

@@ -54,6 +54,8 @@ Status add_xattr(std::string name, std::string value, const UnpackLimits& limits
     bytes = std::move(value);
     return ok();
   }
+  if (entry.xattrs.size() >= limits.max_xattrs)
+    return bad_record(format_text("more than {} extended attributes", limits.max_xattrs));
   entry.xattrs.emplace_back(std::move(name), std::move(value));
   return ok();
 }

@@ -1,14 +1,17 @@
 #include "images/pull.h"
 
 #include <algorithm>
+#include <system_error>
 #include <thread>
 
 #include "base/format.h"
 #include "base/text.h"
+#include "images/content_store.h"
 #include "images/platform.h"
 #include "images/registry/client.h"
 #include "images/sha256.h"
 #include "oci-spec/parse_image.h"
+#include "rootfs/overlay.h"
 
 namespace husk::images {
 namespace {
@@ -16,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxConfig = 4U << 20U;
 constexpr std::size_t kParallelLayers = 3;
 constexpr int kMaxIndexDepth = 4;
+constexpr std::size_t kMostLayers = rootfs::kMaxOverlayLayers - 1;  // one is the init layer
 
 // What the pull of one image needs to know once the registry has answered.
 struct Resolved {
@@ -47,7 +51,7 @@ class Progress {
 Result<std::string> checked_manifest(RegistrySession& session, HttpClient& http, const std::string& selector,
                                      std::string& media_type) {
   auto fetched = TRY(fetch_manifest(session, http, selector));
-  if (selector.starts_with("sha256:")) {
+  if (selector.contains(':')) {  // a digest, of an algorithm that digest_hex() lets pass
     const auto digest = TRY(sha256_of(fetched.text));
     if (digest != selector)
       return Error{Kind::invalid, format_text("the registry sent a manifest with digest {} for {}", digest, selector)};
@@ -83,6 +87,7 @@ Result<Resolved> resolve(RegistrySession& session, HttpClient& http, const Refer
   std::string top_digest;
   std::string selector = reference.selector();
   for (int depth = 0; depth < kMaxIndexDepth; ++depth) {
+    if (selector.contains(':')) TRY(digest_hex(selector).hint("only sha256 can be verified here"));
     std::string media_type;
     auto text = TRY(checked_manifest(session, http, selector, media_type));
     if (depth == 0) top_digest = reference.digest.empty() ? TRY(sha256_of(text)) : reference.digest;
@@ -117,7 +122,11 @@ class LayerFetch {
 
   Status run() {
     std::vector<std::thread> threads;
-    for (std::size_t i = 1; i < std::min(kParallelLayers, layers_->size()); ++i) threads.emplace_back([this] { work(); });
+    try {
+      for (std::size_t i = 1; i < std::min(kParallelLayers, layers_->size()); ++i) threads.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+      // No more threads are to be had: those that are there do it all.
+    }
     work();
     for (auto& thread : threads) thread.join();
     if (failure_.has_value()) return *failure_;
@@ -185,10 +194,15 @@ Result<std::string> Puller::pull_from(const Reference& reference, const PullOpti
                           options.cancelled};
   HttpClient http;
   if (options.progress) options.progress({.stage = PullStage::resolving, .what = reference.text()});
+  TRY(reach(PullStep::resolve));
   const auto resolved = TRY(resolve(session, http, reference, wanted));
+  TRY(reach(PullStep::config));
   const auto config = TRY(fetch_config(session, http, resolved.parsed.config));
   const auto image = TRY(oci::parse_image_config(config).during("image config"));
   TRY(oci::check_image_pair(resolved.parsed, image));
+  if (resolved.parsed.layers.size() > kMostLayers)
+    return Error{Kind::unsupported, format_text("the image has {} layers", resolved.parsed.layers.size())}.hint(
+        format_text("overlayfs mounts {} at most: squash the image", kMostLayers));
   std::vector<LayerSource> sources;
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < resolved.parsed.layers.size(); ++i) {
@@ -197,10 +211,14 @@ Result<std::string> Puller::pull_from(const Reference& reference, const PullOpti
     sources.push_back({.digest = layer.digest.text(), .diff_id = image.diff_ids[i].text(), .media_type = layer.media_type, .size = layer.size});
   }
   Progress progress{options, total};
+  TRY(reach(PullStep::lease));
   const auto batch = TRY(layers_->begin(std::move(sources)));
+  TRY(reach(PullStep::layers));
   TRY(LayerFetch(session, *batch, resolved.parsed.layers, progress).run());
   progress.tell(PullStage::committing, reference.text());
+  TRY(reach(PullStep::publish));
   TRY(batch->commit());
+  TRY(reach(PullStep::record));
   NewImage record{.manifest = resolved.manifest, .config = config, .tags = {}, .repo_digests = {reference.name() + "@" + resolved.top_digest}};
   if (reference.digest.empty()) record.tags.push_back(reference.tagged());
   auto id = TRY(images_->record(record));

@@ -147,10 +147,15 @@ Status TarReader::take_header() {
 }
 
 Status TarReader::begin_extension(char type, std::uint64_t size) {
-  if (size > limits_.max_header_bytes)
-    return bad(format_text("extended header of {} bytes; the limit is {}", size, limits_.max_header_bytes));
+  // All headers of one entry together: a long row of small ones would fill the memory as well.
+  const auto before = pending_extension_ ? extension_bytes_ : 0;
+  if (size > limits_.max_header_bytes || before + size > limits_.max_header_bytes)
+    return bad(format_text("extended header of {} bytes; the limit is {}", before + size, limits_.max_header_bytes));
   extension_type_ = type;
-  pending_extension_ = type != 'g';
+  if (type != 'g') {
+    pending_extension_ = true;
+    extension_bytes_ = before + size;
+  }
   data_left_ = size;
   padding_left_ = (kTarBlock - size % kTarBlock) % kTarBlock;
   state_ = State::extension;

@@ -85,6 +85,7 @@ class TarReader {
   std::uint64_t entries_ = 0;
   char extension_type_ = 0;
   bool pending_extension_ = false;  // an extension came, its entry did not yet
+  std::uint64_t extension_bytes_ = 0;  // of all of them
   PaxRecords local_;
   std::optional<std::string> long_name_;
   std::optional<std::string> long_link_;

@@ -13,8 +13,10 @@ struct UnpackLimits {
   std::uint64_t ratio_free_bytes = 1ULL << 30U;    // … counted beyond the first GiB
   std::size_t max_path_bytes = 32U << 10U;
   std::size_t max_depth = 256;                     // directories on a path; removal holds one fd each
-  std::size_t max_header_bytes = 1U << 20U;        // one PAX or GNU long-name header
+  std::size_t max_header_bytes = 1U << 20U;        // the PAX and GNU long-name headers of one entry together
   std::size_t max_xattr_bytes = 256U << 10U;       // names and values of one entry
+  std::size_t max_xattrs = 1024;                   // of one entry; listxattr(2) could not list many more
+  std::size_t max_note_bytes = 512U << 20U;        // memory for paths that wait for the end of the layer
 };
 
 }  // namespace husk::images

@@ -2,6 +2,8 @@
 // the layer; afterwards the victim is as it was and nothing of the layer is left.
 #include "bed.h"
 
+#include "base/clock.h"
+
 #include <zstd.h>
 
 using namespace husk;
@@ -198,6 +200,36 @@ TEST_CASE("CVE-2017-14992: bombs are stopped by size, by ratio and by number of 
   std::string many;
   for (int i = 0; i < 11; ++i) many += file(std::to_string(i));
   CHECK(feed(limits, tar_of(many)).find("more than 10 entries") != std::string::npos);
+  // Few entries that imply many directories.
+  limits = {};
+  limits.max_note_bytes = 20'000;
+  std::string nested;
+  for (int i = 0; i < 3; ++i) {
+    auto name = std::to_string(i);
+    for (int depth = 0; depth < 45; ++depth) name += "/d";
+    nested += file(name + "/f");
+  }
+  CHECK(feed(limits, tar_of(file("few/directories/f"))) == "success");
+  CHECK(feed(limits, tar_of(nested)).find("nested directories") != std::string::npos);
+}
+
+TEST_CASE("a layer of many whiteouts and opaque directories is unpacked in time that grows with its size") {
+  HUSK_NEEDS_ROOT();
+  const auto seconds = [](int count) {
+    TmpfsDir temporary;
+    Bed bed{temporary / "store"};
+    std::string text;
+    for (int i = 0; i < count; ++i) text += file(format_text("w/.wh.{}", i));
+    for (int i = 0; i < count; ++i) text += file(format_text("o{}/.wh..wh..opq", i));
+    const auto begin = now_monotonic_ns();
+    REQUIRE_OK(unpack(bed, {tar_of(text)}));
+    return static_cast<double>(now_monotonic_ns() - begin);
+  };
+  (void)seconds(500);  // warm
+  // Eight times as much; were each opaque directory to look at all whiteouts, it would be some forty times.
+  const auto small = seconds(4000);
+  const auto large = seconds(32'000);
+  CHECK_MESSAGE(large < 20 * small, "small ", small, " ns, large ", large, " ns");
 }
 
 TEST_CASE("directories of the store are closed to other users (CVE-2021-41091, CVE-2021-41103)") {

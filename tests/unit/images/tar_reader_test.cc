@@ -198,6 +198,17 @@ TEST_CASE("bounds: names, headers, xattrs and entries") {
   limits.max_xattr_bytes = 100;
   CHECK(failure(pax({{"SCHILY.xattr.user.a", std::string(60, 'x')}, {"SCHILY.xattr.user.b", std::string(60, 'x')}}) + file("f"), limits)
             .find("extended attributes") != std::string::npos);
+  // Many small headers before one entry count together, and so do their names.
+  std::string row;
+  for (int i = 0; i < 40; ++i) row += pax({{format_text("comment{}", i), std::string(400, 'x')}});
+  UnpackLimits tight;
+  tight.max_header_bytes = 5000;
+  CHECK(failure(row + file("f") + tar_end(), tight).find("the limit is 5000") != std::string::npos);
+  CHECK_OK(read(pax({{"comment", std::string(3000, 'x')}}) + file("f") + pax({{"comment", std::string(3000, 'x')}}) + file("g") + tar_end(), 512, tight));
+  tight = {};
+  tight.max_xattrs = 2;
+  CHECK(failure(pax({{"SCHILY.xattr.user.a", "1"}, {"SCHILY.xattr.user.b", "2"}, {"SCHILY.xattr.user.c", "3"}}) + file("f"), tight)
+            .find("more than 2 extended attributes") != std::string::npos);
   limits.max_entries = 2;
   CHECK(read(file("a") + file("b") + file("c") + tar_end(), 512, limits).error().kind() == Kind::exhausted);
   CHECK(failure(tar_entry({.name = "x", .type = 'x', .size = "77777777777"})).find("extended header of") != std::string::npos);
