@@ -1,12 +1,14 @@
 #include "cri/record_files.h"
 
+#include "base/format.h"
 #include "base/sys.h"
+#include "oci-spec/json.h"
 
 namespace husk::cri {
 namespace {
 
 constexpr std::string_view kSuffix = ".json";
-constexpr std::size_t kMaxRecord = 32U << 20U;  // a request has at most 16 MiB
+constexpr std::size_t kMaxRecord = oci::JsonLimits{}.max_bytes;  // what decoding takes
 
 }  // namespace
 
@@ -29,6 +31,10 @@ Result<std::vector<RecordFiles::Stored>> RecordFiles::read_all() const {
 }
 
 Status RecordFiles::write(const std::string& id, std::string_view text, Durable durable) const {
+  // Text of a request can grow six times in JSON. What no later huskd could read must not be written.
+  if (text.size() > kMaxRecord)
+    return Error{Kind::invalid, format_text("the record of {} would have {} bytes, at most {} can be read again", id, text.size(), kMaxRecord)}
+        .hint("shorten labels and annotations");
   return write_atomically(directory_.get(), id + std::string{kSuffix}, text, 0600, durable);
 }
 

@@ -117,6 +117,27 @@ TEST_CASE("a change that cannot be written is not seen") {
   CHECK(store->list().size() == 1);
 }
 
+TEST_CASE("a record that no later huskd could read is refused, whatever the request's text grows to") {
+  const husk::test::TempDir directory;
+  const auto text_of = [](std::size_t bytes) { return std::string(bytes, '\x01'); };  // six bytes each in JSON
+  {
+    const auto store = PodStore::open(directory / "pods", "pod", decode_pod_record).value();
+    PodRecord huge{.id = "aa"};
+    huge.annotations = {{"note", text_of(3U << 20U)}};
+    const auto refused = store->insert(huge);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().kind() == Kind::invalid);
+    CHECK(store->list().empty());
+    PodRecord large{.id = "bb"};
+    large.annotations = {{"note", text_of(2U << 20U)}};
+    REQUIRE_OK(store->insert(large));
+  }
+  const auto store = PodStore::open(directory / "pods", "pod", decode_pod_record);
+  REQUIRE_OK(store);
+  REQUIRE(store.value()->list().size() == 1);
+  CHECK(store.value()->list()[0]->annotations.front().second.size() == 2U << 20U);
+}
+
 TEST_CASE("updates of one record follow each other") {
   const husk::test::TempDir directory;
   const auto store = ContainerStore::open(directory / "c", "container", decode_container_record).value();
