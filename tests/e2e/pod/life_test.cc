@@ -245,3 +245,39 @@ TEST_CASE("RunPodSandbox, CreateContainer and StartContainer are fast") {
   CHECK(times[times.size() / 2] < 400'000'000);
   CHECK(cell.leftovers() == "");
 }
+
+TEST_CASE("log rotation: ReopenContainerLog goes on in a new file, and no line is lost or doubled") {
+  NEED_CELL();
+  Cell cell;
+  const auto pod = cell.pod(cell.pod_config());
+  const auto id = cell.start(pod, cell.container_config("writer", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; exec sleep 1000"));
+  const auto log = cell / "logs/web/writer/0.log";
+  v1::ReopenContainerLogRequest request;
+  request.set_container_id(id);
+  constexpr int kRotations = 5;
+  for (int round = 0; round < kRotations; ++round) {
+    // As kubelet rotates: rename, then tell.
+    REQUIRE_OK(sys::renameat2(AT_FDCWD, log, AT_FDCWD, format_text("{}.{}", log, round)));
+    REQUIRE_CALL(cell.call(&Cell::Runtime::ReopenContainerLog, request));
+    CHECK(path_exists(log));
+  }
+  std::string all;
+  for (int attempt = 0; attempt < 10'000 && all.find("line 3000\n") == std::string::npos; ++attempt) {
+    all.clear();
+    for (int round = 0; round < kRotations; ++round) all += read_file(format_text("{}.{}", log, round)).value();
+    all += read_file(log).value();
+    (void)::usleep(2000);
+  }
+  std::vector<std::string> content;
+  for (const auto line : split(trim(all), '\n')) content.emplace_back(line.substr(line.find(" stdout F ") + 10));
+  REQUIRE(content.size() == 3000);
+  for (std::size_t i = 0; i < content.size(); ++i) CHECK(content[i] == format_text("line {}", i + 1));
+  // Of a container that does not run: an error, and no file appears.
+  REQUIRE_CALL(cell.stop_container(id, 0));
+  REQUIRE_OK(sys::renameat2(AT_FDCWD, log, AT_FDCWD, log + ".last"));
+  const auto refused = cell.call(&Cell::Runtime::ReopenContainerLog, request);
+  CHECK(refused.status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  CHECK_FALSE(path_exists(log));
+  REQUIRE_CALL(cell.remove_pod(pod));
+  CHECK(cell.leftovers() == "");
+}
