@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -34,15 +35,69 @@ Status make_parents(const std::string& mount, const std::string& path, std::vect
 
 bool is_gone(const Error& error) { return error.os_errno() == ENOENT || error.os_errno() == ENODEV; }
 
-Status collect(const std::string& directory, std::vector<std::string>& found) {
-  const auto fd = sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
-  if (!fd.has_value()) return is_gone(fd.error()) ? ok() : Status{fd.error()};
-  const auto entries = sys::list_dir(fd.value().get());
-  if (!entries.has_value()) return is_gone(entries.error()) ? ok() : Status{entries.error()};
+// A cgroup on the way down. A container that may make cgroups can nest them deeper than PATH_MAX and than
+// our limit on descriptors, so only the innermost one is open; the others are found again through "..".
+struct Level {
+  std::string name;
+  std::vector<std::string> left;  // sub-cgroups to go into
+};
+
+struct Visitor {
+  std::function<void(int directory)> enter;                          // each
+  std::function<Status(int parent, const std::string& name)> leave;  // each below the top, deepest first
+};
+
+// What is gone has no sub-cgroups.
+Result<Level> look_into(int directory, std::string name) {
+  Level level{.name = std::move(name), .left = {}};
+  const auto entries = sys::list_dir(directory);
+  if (!entries.has_value() && !is_gone(entries.error())) return entries.error();
+  if (!entries.has_value()) return level;
   for (const auto& entry : entries.value())
-    if (entry.type == DT_DIR) TRY(collect(directory + "/" + entry.name, found));
-  found.push_back(directory);
-  return ok();
+    if (entry.type == DT_DIR) level.left.push_back(entry.name);
+  return level;
+}
+
+// False: a part was removed while we were in it, which has no way up any more.
+Result<bool> walk_once(UniqueFd current, const Visitor& visitor) {
+  std::vector<Level> levels{TRY(look_into(current.get(), ""))};
+  visitor.enter(current.get());
+  for (;;) {
+    if (!levels.back().left.empty()) {
+      auto name = std::move(levels.back().left.back());
+      levels.back().left.pop_back();
+      auto next = sys::openat(current.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      if (!next.has_value() && is_gone(next.error())) continue;
+      if (!next.has_value()) return std::move(next).error();
+      current = std::move(next).value();
+      visitor.enter(current.get());
+      levels.push_back(TRY(look_into(current.get(), std::move(name))));
+      continue;
+    }
+    const auto name = std::move(levels.back().name);
+    levels.pop_back();
+    if (levels.empty()) return true;
+    auto parent = sys::openat(current.get(), "..", O_RDONLY | O_DIRECTORY);
+    if (!parent.has_value() && is_gone(parent.error())) return false;
+    if (!parent.has_value()) return std::move(parent).error();
+    current = std::move(parent).value();
+    TRY(visitor.leave(current.get(), name));
+  }
+}
+
+// An absent tree is walked at once.
+Status walk(const std::string& top, const Visitor& visitor) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto directory = sys::openat(AT_FDCWD, top, O_RDONLY | O_DIRECTORY);
+    if (!directory.has_value()) return is_gone(directory.error()) ? ok() : Status{directory.error()};
+    if (TRY(walk_once(std::move(directory).value(), visitor))) return ok();
+  }
+  return Error{Kind::busy, format_text("cgroup {}: parts of it are removed again and again", quote(top)), EBUSY};
+}
+
+Status remove_one(int parent, const std::string& path) {
+  auto done = sys::unlinkat(parent, path, AT_REMOVEDIR);
+  return !done.has_value() && is_gone(done.error()) ? ok() : done;
 }
 
 }  // namespace
@@ -67,23 +122,18 @@ void remove_empty(const std::vector<std::string>& directories) {
   for (const auto& directory : directories) (void)sys::unlinkat(AT_FDCWD, directory, AT_REMOVEDIR);
 }
 
-Result<std::vector<std::string>> find_tree(const std::string& directory) {
-  std::vector<std::string> found;
-  TRY(collect(directory, found));
-  return found;
-}
-
 Result<std::vector<pid_t>> tree_processes(const std::string& directory) {
   std::vector<pid_t> processes;
-  const auto tree = TRY(find_tree(directory));
-  for (const auto& part : tree) {
+  const auto collect = [&processes](int cgroup) {
     // Gone meanwhile, or a threaded group, whose processes its domain lists (EOPNOTSUPP).
-    const auto text = read_text(part + "/cgroup.procs");
-    for (const auto line : split(text, '\n')) {
+    const auto text = read_file_at(cgroup, "cgroup.procs");
+    if (!text.has_value()) return;
+    for (const auto line : split(text.value(), '\n')) {
       const auto pid = parse_uint32(line);
       if (pid.has_value() && pid.value() != 0) processes.push_back(static_cast<pid_t>(pid.value()));
     }
-  }
+  };
+  TRY(walk(directory, {.enter = collect, .leave = [](int, const std::string&) { return ok(); }}));
   std::sort(processes.begin(), processes.end());
   processes.erase(std::unique(processes.begin(), processes.end()), processes.end());
   return processes;
@@ -99,12 +149,8 @@ Status signal_processes(const std::vector<pid_t>& processes, int signal) {
 }
 
 Status remove_empty_tree(const std::string& directory) {
-  const auto tree = TRY(find_tree(directory));
-  for (const auto& part : tree) {
-    const auto done = sys::unlinkat(AT_FDCWD, part, AT_REMOVEDIR);
-    if (!done.has_value() && !is_gone(done.error())) return done;
-  }
-  return ok();
+  TRY(walk(directory, {.enter = [](int) {}, .leave = remove_one}));
+  return remove_one(AT_FDCWD, directory);
 }
 
 }  // namespace husk::cgroups

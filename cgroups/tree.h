@@ -17,10 +17,7 @@ Status make_cgroup(const std::string& mount, const std::string& path, std::vecto
 // rmdir, ignoring failure: for roll-backs and parents that may be in use.
 void remove_empty(const std::vector<std::string>& directories);  // in the order given
 
-// This directory and all below it, deepest first. An absent one gives nothing.
-Result<std::vector<std::string>> find_tree(const std::string& directory);
-
-// Of the whole tree. Processes of PID namespaces that we cannot see are left out (the kernel says 0).
+// Of the whole tree; an absent one has none. Processes of PID namespaces that we cannot see are left out (the kernel says 0).
 Result<std::vector<pid_t>> tree_processes(const std::string& directory);
 
 // Sends `signal` to each; one that ended meanwhile is no error.

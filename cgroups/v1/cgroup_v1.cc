@@ -171,7 +171,9 @@ Status CgroupV1::empty_and_remove() {
       const auto found = TRY(tree_processes(hierarchy.mount + path_));
       left.insert(left.end(), found.begin(), found.end());
     }
-    if (!left.empty()) TRY(kill_all(SIGKILL));
+    const auto killed = left.empty() ? ok() : kill_all(SIGKILL);
+    // On a hybrid host the part in the v2 hierarchy may be gone already: who is left is signalled by pid.
+    if (!killed.has_value() && killed.error().kind() != Kind::not_found) return killed;
     TRY(signal_processes(left, SIGKILL));  // who left one hierarchy only
     TRY(wait_for_exit(left, kWaitMs));
     done = remove_directories();

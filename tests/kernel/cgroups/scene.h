@@ -93,6 +93,19 @@ inline void wait_for_forks(cgroups::Cgroup& cgroup) {
   FAIL("nobody forked within 5 s");
 }
 
+// Cgroups below `directory` whose path no system call takes any more (PATH_MAX); the innermost one.
+inline UniqueFd nest_deeply(const std::string& directory) {
+  auto fd = sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE_OK(fd);
+    const std::string name(250, static_cast<char>('a' + i));
+    REQUIRE_OK(sys::mkdirat(fd.value().get(), name, 0755));
+    fd = sys::openat(fd.value().get(), name, O_RDONLY | O_DIRECTORY);
+  }
+  REQUIRE_OK(fd);
+  return std::move(fd).value();
+}
+
 inline int exit_code(Child child) {
   const auto status = child.wait();
   REQUIRE_OK(status);

@@ -182,6 +182,22 @@ TEST_CASE("cgroup v1 without a v2 hierarchy: removal kills a tree that forks, in
   CHECK(leftovers(path) == 0);
 }
 
+TEST_CASE("cgroup v1: cgroups nested deeper than PATH_MAX are removed with their processes") {
+  if (!is_root()) HUSK_SKIP("needs root");
+  if (!path_exists("/sys/fs/cgroup/freezer")) HUSK_SKIP("no freezer of cgroup v1 here");
+  auto cgroup = make(plan_of(Version::v1, own_path()));
+  const auto directory = "/sys/fs/cgroup/freezer" + cgroup->path();
+  const auto innermost = nest_deeply(directory);
+  auto child = start_child(sleep_for_ever);
+  REQUIRE_OK(write_existing(innermost.get(), "cgroup.procs", std::to_string(child.pid())));
+  const auto processes = cgroup->processes();
+  REQUIRE_OK(processes);
+  CHECK(processes.value() == std::vector<pid_t>{child.pid()});
+  CHECK_OK(cgroup->remove());
+  CHECK(child.wait().value().signal == SIGKILL);
+  CHECK_FALSE(path_exists(directory));
+}
+
 TEST_CASE("cgroup v1: a path that holds somebody's processes is refused") {
   if (const auto reason = missing_here(); !reason.empty()) HUSK_SKIP(reason);
   const auto plan = plan_of(Version::v1, own_path());

@@ -208,6 +208,21 @@ TEST_CASE("removal kills what is left, in sub-cgroups too") {
   CHECK_FALSE(is_left(path));
 }
 
+TEST_CASE("cgroups nested deeper than PATH_MAX: their processes are seen, signalled and removed") {
+  if (!is_root()) HUSK_SKIP("needs root");
+  const Cgroup2Host host;
+  auto cgroup = make(plan_of(Version::v2, own_path()));
+  const auto innermost = nest_deeply(kRoot + cgroup->path());
+  auto child = start_child(sleep_for_ever, innermost.get());
+  const auto processes = cgroup->processes();
+  REQUIRE_OK(processes);
+  CHECK(processes.value() == std::vector<pid_t>{child.pid()});
+  CHECK_OK(cgroup->kill_all(SIGCONT));
+  CHECK_OK(cgroup->remove());
+  CHECK(child.wait().value().signal == SIGKILL);
+  CHECK_FALSE(path_exists(kRoot + cgroup->path()));
+}
+
 TEST_CASE("a limit whose controller is absent is refused by name before anything is made") {
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;
