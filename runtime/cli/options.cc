@@ -92,25 +92,32 @@ cxxopts::Options make_parser(std::span<const Option> options) {
   return parser;
 }
 
+// The words for it that cxxopts accepts; it refuses what is no truth value.
+bool is_false(std::string_view value) {
+  const auto lower = to_lower(value);
+  return lower.empty() || lower == "0" || lower == "false";
+}
+
 }  // namespace
 
 bool Parsed::has(std::string_view name) const {
-  // Flags may be given a value, "--systemd-cgroup=false"; the last one counts.
+  // Flags may be given a value, "--systemd-cgroup=false"; the last one counts. Other options hold what they
+  // hold: a bundle may be called "false".
   for (auto item = given_.rbegin(); item != given_.rend(); ++item)
-    if (item->first == name) return item->second != "false";
+    if (item->name == name) return !item->is_flag || !is_false(item->value);
   return false;
 }
 
 std::string Parsed::text(std::string_view name) const {
   for (auto item = given_.rbegin(); item != given_.rend(); ++item)
-    if (item->first == name) return item->second;
+    if (item->name == name) return item->value;
   return "";
 }
 
 std::vector<std::string> Parsed::all(std::string_view name) const {
   std::vector<std::string> values;
-  for (const auto& [key, value] : given_)
-    if (key == name) values.push_back(value);
+  for (const auto& item : given_)
+    if (item.name == name) values.push_back(item.value);
   return values;
 }
 
@@ -149,7 +156,10 @@ Result<Parsed> parse_options(std::span<const Option> options, const Arguments& a
   try {
     auto parser = make_parser(options);
     const auto result = parser.parse(static_cast<int>(argv.size()), argv.data());
-    for (const auto& item : result.arguments()) parsed.given_.emplace_back(item.key(), item.value());
+    for (const auto& item : result.arguments()) {
+      const auto* option = find_name(options, item.key());
+      parsed.given_.push_back({.name = item.key(), .value = item.value(), .is_flag = option != nullptr && option->value.empty()});
+    }
     for (const auto& item : result.unmatched()) parsed.positional_.push_back(item);
   } catch (const std::exception& error) {
     return Error{Kind::invalid, error.what()}.hint("see --help");

@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -40,7 +39,12 @@ class Parsed {
 
  private:
   friend Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second);
-  std::vector<std::pair<std::string, std::string>> given_;
+  struct Given {
+    std::string name;
+    std::string value;
+    bool is_flag;
+  };
+  std::vector<Given> given_;
   std::vector<std::string> positional_;
 };
 

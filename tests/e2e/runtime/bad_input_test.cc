@@ -111,6 +111,22 @@ TEST_CASE("ids that are no plain file name are refused") {
   CHECK(!path_exists(bench.root() + "/x"));
 }
 
+TEST_CASE("a flag takes every word for false, and other options may have the value false") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/true"});
+  for (const std::string word : {"0", "false", "False"}) {
+    CAPTURE(word);
+    const auto done = bench.husk({"--systemd-cgroup", "--systemd-cgroup=" + word, "run", "--detach=" + word, "-b", bundle, bench.id()});
+    CHECK_MESSAGE(done.status.code == 0, done.err);
+    CHECK(contains(bench.husk({"state", bench.id()}).err, "does not exist"));  // waited for: not detached
+  }
+  CHECK(bench.husk({"run", "--detach=perhaps", "-b", bundle, bench.id()}).status.code == 1);
+  const auto elsewhere = bench.shell("cd " + bundle + " && husk run --bundle false " + bench.id());
+  CHECK(elsewhere.status.code == 1);
+  CHECK_MESSAGE(contains(elsewhere.err, "/false/config.json"), elsewhere.err);
+}
+
 TEST_CASE("command lines that are wrong are usage errors, never crashes") {
   REQUIRE_E2E();
   Bench bench;
