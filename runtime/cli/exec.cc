@@ -10,7 +10,7 @@
 namespace husk::cli {
 namespace {
 
-constexpr std::array kOptions{Option{'p', "process", "FILE", "JSON file with the process; replaces the other flags"},
+constexpr std::array kOptions{Option{'p', "process", "FILE", "JSON file with the process, instead of a command and the flags for it"},
                               Option{'e', "env", "NAME=VALUE", "set a variable; may be repeated"},
                               Option{'u', "user", "UID[:GID]", "run as this user"},
                               Option{'t', "tty", "", "give the process a terminal"},
@@ -36,6 +36,17 @@ Result<std::vector<std::uint32_t>> parse_gids(const std::vector<std::string>& te
     gids.push_back(gid.value());
   }
   return gids;
+}
+
+// The file says all of this; a flag beside it would be dropped in silence.
+Status refuse_beside_process(const Parsed& parsed) {
+  if (!parsed.has("process")) return ok();
+  for (const auto* name : {"env", "user", "cwd", "cap", "additional-gids"})
+    if (parsed.has(name))
+      return Error{Kind::invalid, format_text("--{} and --process exclude each other", name)}.hint("put it into the file");
+  if (parsed.positional().size() > 1)
+    return Error{Kind::invalid, "a command and --process exclude each other"}.hint("put it into \"args\" of the file");
+  return ok();
 }
 
 Result<runtime::ExecOptions> make_options(const Parsed& parsed) {
@@ -66,6 +77,7 @@ Result<int> run_exec(const Globals& globals, const Parsed& parsed) {
   for (const auto* name : {"apparmor", "process-label"})
     if (parsed.has(name))
       return Error{Kind::unsupported, format_text("--{} is not supported by this version of husk", name)}.hint("leave it out");
+  TRY(refuse_beside_process(parsed));
   const auto options = TRY(make_options(parsed));
   return runtime::exec_in_container(runtime::StateStore{globals.root}, options);
 }

@@ -54,6 +54,24 @@ TEST_CASE("exec --process FILE runs what the file says and nothing of the contai
   CHECK(bench.husk({"exec", "-p", bench.path("bad.json"), bench.id()}).status.code == 1);
 }
 
+TEST_CASE("exec --process refuses what it would have to ignore: a command and the flags for it") {
+  REQUIRE_E2E();
+  Bench bench;
+  run_sleeper(bench);
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("p.json"), oci::write_process({.args = {"/bin/true"}, .cwd = "/"})));
+  using Words = std::vector<std::string>;
+  for (const auto& flags : {Words{"-e", "A=1"}, Words{"-u", "1"}, Words{"--cwd", "/tmp"}, Words{"-c", "CAP_KILL"}, Words{"-g", "5"}}) {
+    CAPTURE(flags.front());
+    Words words{"exec", "--process", bench.path("p.json"), bench.id()};
+    words.insert(words.begin() + 1, flags.begin(), flags.end());
+    const auto done = bench.husk(words);
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "and --process exclude each other"), done.err);
+  }
+  CHECK(contains(bench.husk({"exec", "--process", bench.path("p.json"), bench.id(), "true"}).err, "a command and --process"));
+  CHECK(bench.husk({"exec", "--no-new-privs", "--process", bench.path("p.json"), bench.id()}).status.code == 0);
+}
+
 TEST_CASE("exec --detach returns after the start; the pid file is there and right") {
   REQUIRE_E2E();
   Bench bench;
