@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/file.h"
@@ -20,11 +21,22 @@ constexpr std::size_t kShownOutput = 2048;
 // The end of what the hook printed; a file and no pipe, so that a daemon the hook leaves behind
 // cannot keep us waiting.
 std::string last_output(const UniqueFd& file) {
-  if (!sys::lseek(file.get(), 0, SEEK_SET).has_value()) return "";
-  const auto text = read_all(file.get(), 1U << 20U);
-  if (!text.has_value()) return "";
-  const auto shown = trim(text.value());
-  return std::string{shown.substr(shown.size() - std::min(shown.size(), kShownOutput))};
+  const auto end = sys::lseek(file.get(), 0, SEEK_END);
+  if (!end.has_value()) return "";
+  std::array<char, kShownOutput> block{};
+  const auto got = sys::pread_some(file.get(), block, std::max<off_t>(0, end.value() - static_cast<off_t>(block.size())));
+  return got.has_value() ? std::string{trim({block.data(), got.value()})} : "";
+}
+
+// quote() for a longer text: it shows 256 bytes, and the reason stands at the end.
+std::string quote_all(std::string_view text) {
+  constexpr std::size_t kPart = 256;
+  std::string quoted = "\"";
+  for (std::size_t at = 0; at < text.size(); at += kPart) {
+    const auto part = quote(text.substr(at, kPart));
+    quoted.append(part, 1, part.size() - 2);
+  }
+  return quoted + "\"";
 }
 
 int timeout_ms(const oci::Hook& hook) {
@@ -59,7 +71,7 @@ Status run_hook(const oci::Hook& hook, const std::string& state, const std::stri
   const auto how = ended->signal != 0 ? format_text("signal {}", ended->signal) : format_text("exit status {}", ended->code);
   const auto said = last_output(output);
   return Error{Kind::internal, format_text("hook {}: {}{}", quote(hook.path), how,
-                                           said.empty() ? "" : format_text(", output: {}", quote(said)))};
+                                           said.empty() ? "" : format_text(", output: {}", quote_all(said)))};
 }
 
 }  // namespace

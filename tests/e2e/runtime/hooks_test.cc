@@ -91,6 +91,18 @@ TEST_CASE("runtime.md#lifecycle: a failing poststop hook is a warning, and the n
   CHECK(path_exists(bench.path("log")));
 }
 
+TEST_CASE("the end of a hook's output is shown, however much it printed") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/true"}, [&](oci::Spec& spec) {
+    spec.hooks.create_runtime = {{.path = "/bin/sh", .args = {"sh", "-c", "yes | head -c 3000000; echo the reason; exit 4"}, .env = {"PATH=/usr/bin:/bin"}}};
+  });
+  const auto done = bench.husk({"run", "-b", bundle, bench.id()});
+  CHECK(done.status.code == 1);
+  CHECK_MESSAGE(contains(done.err, "exit status 4, output: "), done.err.substr(0, 500));
+  CHECK_MESSAGE(contains(done.err, "the reason"), done.err.substr(0, 500));
+}
+
 TEST_CASE("a hook that takes too long is ended") {
   REQUIRE_E2E();
   Bench bench;
