@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/format.h"
+#include "base/log.h"
 #include "base/rollback.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -132,19 +133,23 @@ struct Started {
   UniqueFd terminal;
 };
 
-Status set_oom_score(const ProcessPlan& plan, pid_t pid) {
+// `warned`: create has said already that this score cannot be set.
+Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned) {
   if (!plan.oom_score_adj.has_value()) return ok();
   auto written =
       write_existing(AT_FDCWD, format_text("/proc/{}/oom_score_adj", pid), format_text("{}", *plan.oom_score_adj));
-  // Lowering needs CAP_SYS_RESOURCE; `create` has warned about it already.
-  if (written.has_value() || written.error().os_errno() == EACCES) return ok();
-  return std::move(written).during("set /process/oomScoreAdj");
+  if (written.has_value() || written.error().os_errno() != EACCES)
+    return std::move(written).during("set /process/oomScoreAdj");
+  if (!warned)
+    log::warning(format_text("oomScoreAdj {} is not set: lowering the score needs CAP_SYS_RESOURCE", *plan.oom_score_adj));
+  return ok();
 }
 
 // Talks the child through its steps; the last one is the exec, which closes its end.
-Status lead(const ProcessPlan& plan, const Channel& channel, cgroups::Cgroup& cgroup, pid_t pid) {
+Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, cgroups::Cgroup& cgroup, pid_t pid) {
   if (cgroup.clone_fd() < 0) TRY(cgroup.add_process(pid).during("enter cgroup"));
-  TRY(set_oom_score(plan, pid));
+  const auto& first = target.spec.process;
+  TRY(set_oom_score(plan, pid, first.has_value() && first->oom_score_adj == plan.oom_score_adj));
   TRY(channel.send(Step::go));       // handshake 1
   TRY(channel.expect(Step::ready));  // handshake 4
   TRY(channel.send(Step::start));    // handshake 5
@@ -182,7 +187,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     (void)sys::kill(pid, SIGKILL);  // may be over already
     (void)sys::waitpid(pid);
   });
-  TRY(lead(plan, channels.parent, *cgroup, clone.pid));
+  TRY(lead(target, plan, channels.parent, *cgroup, clone.pid));
   Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
   if (console.master.is_open()) {
     auto received = TRY(sys::receive_message(console.master.get(), 64));

@@ -72,6 +72,18 @@ TEST_CASE("exec --process refuses what it would have to ignore: a command and th
   CHECK(bench.husk({"exec", "--no-new-privs", "--process", bench.path("p.json"), bench.id()}).status.code == 0);
 }
 
+TEST_CASE("exec warns of an oom score that only its own process asks for and that cannot be set") {
+  REQUIRE_E2E();
+  Bench bench;
+  if (contains(read_file("/proc/self/status").value(), "CapEff:\t000001ffffffffff")) HUSK_SKIP("this machine grants CAP_SYS_RESOURCE");
+  run_sleeper(bench);
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("p.json"), oci::write_process({.args = {"/bin/true"}, .cwd = "/", .oom_score_adj = -998})));
+  const auto done = bench.husk({"exec", "--process", bench.path("p.json"), bench.id()});
+  CHECK(done.status.code == 0);
+  CHECK_MESSAGE(contains(done.err, "warning: oomScoreAdj -998 is not set"), done.err);
+  CHECK(bench.husk({"exec", bench.id(), "true"}).err.empty());
+}
+
 TEST_CASE("exec --detach returns after the start; the pid file is there and right") {
   REQUIRE_E2E();
   Bench bench;
