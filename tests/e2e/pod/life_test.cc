@@ -246,6 +246,30 @@ TEST_CASE("RunPodSandbox, CreateContainer and StartContainer are fast") {
   CHECK(cell.leftovers() == "");
 }
 
+TEST_CASE("ExecSync: without a time-out, or with a longer one, the command ends with its client's deadline") {
+  NEED_CELL();
+  Cell cell;
+  const auto pod = cell.pod(cell.pod_config());
+  const auto id = cell.start(pod, cell.container_config("c", "exec sleep 1000"));
+  for (const int timeout : {0, 500}) {
+    CAPTURE(timeout);
+    v1::ExecSyncRequest request;
+    request.set_container_id(id);
+    for (const auto* word : {"/bin/sleep", "777"}) request.add_cmd(word);
+    request.set_timeout(timeout);
+    const auto answer = cell.call(&Cell::Runtime::ExecSync, request, 1);
+    CHECK(answer.status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+    bool gone = false;
+    for (int attempt = 0; attempt < 500 && !gone; ++attempt) {
+      gone = cell.output(id, "ps -o args").find("sleep 777") == std::string::npos;
+      (void)::usleep(20'000);
+    }
+    CHECK(gone);
+  }
+  CHECK(cell.output(id, "echo alive") == "alive");
+  REQUIRE_CALL(cell.remove_pod(pod));
+}
+
 TEST_CASE("log rotation: ReopenContainerLog goes on in a new file, and no line is lost or doubled") {
   NEED_CELL();
   Cell cell;
