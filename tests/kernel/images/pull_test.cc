@@ -101,6 +101,51 @@ void check_whole(Bed& bed, const TmpfsDir& temporary) {
   CHECK(merged(directories, temporary / "mnt").size() == 2);
 }
 
+// What a registry may say instead of the truth, and a part of the error that follows.
+struct Lie {
+  const char* what;
+  std::function<void(Content&)> spoil;
+  const char* expected;
+};
+std::vector<Lie> lies() {
+  const std::string sha512 = "sha512:" + std::string(128, 'a');
+  return {
+      {"another manifest than the index says",
+       [](Content& c) { c.put_manifest(digest_of(c.manifest), c.manifest + " ", Content::kManifest); }, "sent a manifest with digest"},
+      {"a manifest whose digest cannot be verified",
+       [sha512](Content& c) {
+         c.put_manifest("latest", format_text(R"({{"schemaVersion":2,"manifests":[{}]}})", descriptor(Content::kManifest, c.manifest, sha512)), Content::kIndex);
+         c.put_manifest(sha512, c.manifest, Content::kManifest);
+       },
+       "\"sha512\" is not supported"},
+      {"no manifest", [](Content& c) { c.replies.erase("/v2/app/manifests/latest"); }, "HTTP status 404"},
+      {"no config", [](Content& c) { c.replies.erase("/v2/app/blobs/" + digest_of(c.config)); }, "HTTP status 404"},
+      {"another config", [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.config)] = http_reply(200, std::string(c.config.size(), ' ')); },
+       "does not have the digest"},
+      {"no second layer", [](Content& c) { c.replies.erase("/v2/app/blobs/" + digest_of(c.layers[1])); }, "HTTP status 404"},
+      {"another second layer",
+       [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.layers[1])] = http_reply(200, std::string(c.layers[1].size(), '\0')); },
+       "digest is"},
+      {"a longer second layer", [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.layers[1])] = http_reply(200, c.layers[1] + "x"); },
+       "larger than its descriptor says"},
+      {"more layers than overlayfs can mount",
+       [](Content& c) {
+         std::string diff_ids;
+         std::string descriptors;
+         for (int i = 0; i < 501; ++i) {
+           diff_ids += format_text("{}\"{}\"", i == 0 ? "" : ",", digest_of(c.layers[0]));
+           descriptors += (i == 0 ? "" : ",") + descriptor(Content::kLayer, c.layers[0]);
+         }
+         c.config = format_text(R"({{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":[{}]}}}})", diff_ids);
+         c.put_blob(c.config);
+         c.put_manifest("latest", format_text(R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}})", Content::kManifest,
+                                              descriptor("application/vnd.oci.image.config.v1+json", c.config), descriptors),
+                        Content::kManifest);
+       },
+       "the image has 501 layers"},
+  };
+}
+
 }  // namespace
 
 TEST_CASE("pull: a failure before any step leaves nothing, and the next pull brings the whole image") {
@@ -168,48 +213,7 @@ TEST_CASE("pull: kill -9 before any step leaves nothing that the next one to ope
 
 TEST_CASE("pull: a registry that lies or breaks off: one clear error, nothing left, and the next pull is whole") {
   HUSK_NEEDS_ROOT();
-  struct Row {
-    const char* what;
-    std::function<void(Content&)> spoil;
-    const char* expected;
-  };
-  const std::string sha512 = "sha512:" + std::string(128, 'a');
-  const std::vector<Row> rows{
-      {"another manifest than the index says",
-       [](Content& c) { c.put_manifest(digest_of(c.manifest), c.manifest + " ", Content::kManifest); }, "sent a manifest with digest"},
-      {"a manifest whose digest cannot be verified",
-       [&](Content& c) {
-         c.put_manifest("latest", format_text(R"({{"schemaVersion":2,"manifests":[{}]}})", descriptor(Content::kManifest, c.manifest, sha512)), Content::kIndex);
-         c.put_manifest(sha512, c.manifest, Content::kManifest);
-       },
-       "\"sha512\" is not supported"},
-      {"no manifest", [](Content& c) { c.replies.erase("/v2/app/manifests/latest"); }, "HTTP status 404"},
-      {"no config", [](Content& c) { c.replies.erase("/v2/app/blobs/" + digest_of(c.config)); }, "HTTP status 404"},
-      {"another config", [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.config)] = http_reply(200, std::string(c.config.size(), ' ')); },
-       "does not have the digest"},
-      {"no second layer", [](Content& c) { c.replies.erase("/v2/app/blobs/" + digest_of(c.layers[1])); }, "HTTP status 404"},
-      {"another second layer",
-       [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.layers[1])] = http_reply(200, std::string(c.layers[1].size(), '\0')); },
-       "digest is"},
-      {"a longer second layer", [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.layers[1])] = http_reply(200, c.layers[1] + "x"); },
-       "larger than its descriptor says"},
-      {"more layers than overlayfs can mount",
-       [](Content& c) {
-         std::string diff_ids;
-         std::string descriptors;
-         for (int i = 0; i < 501; ++i) {
-           diff_ids += format_text("{}\"{}\"", i == 0 ? "" : ",", digest_of(c.layers[0]));
-           descriptors += (i == 0 ? "" : ",") + descriptor(Content::kLayer, c.layers[0]);
-         }
-         c.config = format_text(R"({{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":[{}]}}}})", diff_ids);
-         c.put_blob(c.config);
-         c.put_manifest("latest", format_text(R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}})", Content::kManifest,
-                                              descriptor("application/vnd.oci.image.config.v1+json", c.config), descriptors),
-                        Content::kManifest);
-       },
-       "the image has 501 layers"},
-  };
-  for (const auto& row : rows) {
+  for (const auto& row : lies()) {
     CAPTURE(row.what);
     TmpfsDir temporary;
     Bed bed{temporary / "store"};
