@@ -1,6 +1,5 @@
 #include "rootfs/masked_paths.h"
 
-#include <errno.h>
 #include <linux/mount.h>
 #include <sys/sysmacros.h>
 
@@ -51,24 +50,15 @@ Result<UniqueFd> open_null() {
   return Error{Kind::invalid, "\"/dev/null\" of the host is not character device 1:3"};
 }
 
-// nullopt: nothing there to cover.
-Result<std::optional<UniqueFd>> find_place(const RootDir& root, const std::string& path) {
-  auto place = root.open_path(path);
-  if (place.has_value()) return std::optional{std::move(place).value()};
-  const int err = place.error().os_errno();
-  if (err == ENOENT || err == ENOTDIR) return std::optional<UniqueFd>{};
-  return std::move(place).error();
-}
-
 Status mask(Cover& directories, Cover& files, const RootDir& root, const std::string& path) {
-  const auto place = TRY(find_place(root, path));
+  const auto place = TRY(root.find_path(path));
   if (!place.has_value()) return ok();
   const auto info = TRY(sys::fstat(place->get()));
   return S_ISDIR(info.st_mode) ? directories.put_on(*place) : files.put_on(*place);
 }
 
 Status make_readonly(const RootDir& root, const std::string& path) {
-  const auto place = TRY(find_place(root, path));
+  const auto place = TRY(root.find_path(path));
   if (!place.has_value()) return ok();
   constexpr unsigned kCloneAll = OPEN_TREE_CLONE | static_cast<unsigned>(AT_EMPTY_PATH | AT_RECURSIVE);
   const auto tree = TRY(sys::open_tree(place->get(), "", kCloneAll));

@@ -16,18 +16,28 @@ constexpr int kMaxLookups = 128;
 constexpr std::size_t kMaxComponents = 4096;
 constexpr int kMaxLinks = 40;  // as in the kernel: man 7 path_resolution
 
-Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, mode_t mode,
-                              std::uint64_t resolve = RESOLVE_NO_MAGICLINKS) {
+open_how how_in_root(int flags, mode_t mode, std::uint64_t resolve) {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
   how.mode = mode;
   how.resolve = RESOLVE_IN_ROOT | resolve;
+  return how;
+}
+
+// `call` is one of sys's two ways to openat2.
+template <class Call>
+auto look_up(Call call, int root, const std::string& path, const open_how& how) -> decltype(call(root, path, how)) {
   for (int attempt = 0; attempt < kMaxLookups; ++attempt) {
-    auto fd = sys::openat2(root, path.empty() ? "." : path, how);
-    if (fd.has_value() || fd.error().os_errno() != EAGAIN) return fd;
+    auto found = call(root, path.empty() ? "." : path, how);
+    if (found.has_value() || found.error().os_errno() != EAGAIN) return found;
     // EAGAIN: a rename raced with a ".." step; the kernel asks the caller to retry.
   }
   return Error{Kind::busy, format_text("{} changed {} times during lookup", quote(path), kMaxLookups)};
+}
+
+Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, mode_t mode,
+                              std::uint64_t resolve = RESOLVE_NO_MAGICLINKS) {
+  return look_up(sys::openat2, root, path, how_in_root(flags, mode, resolve));
 }
 
 std::deque<std::string> components_of(std::string_view path) {
@@ -51,6 +61,10 @@ Result<RootDir> RootDir::duplicate() const { return RootDir{TRY(sys::dup_cloexec
 
 Result<UniqueFd> RootDir::open_path(const std::string& path, int flags) const {
   return open_in_root(fd_.get(), path, O_PATH | flags, 0);
+}
+
+Result<std::optional<UniqueFd>> RootDir::find_path(const std::string& path) const {
+  return look_up(sys::find_openat2, fd_.get(), path, how_in_root(O_PATH, 0, RESOLVE_NO_MAGICLINKS));
 }
 
 Result<UniqueFd> RootDir::open_plain(const std::string& path, int flags) const {

@@ -3,6 +3,7 @@
 // Source: man 2 openat2; CVE-2018-15664, CVE-2019-18837, CVE-2021-30465, CVE-2024-45310.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,7 @@ class RootDir {
   // Returns an O_PATH fd for `path` as seen inside; an absolute path stays inside too. `flags` are
   // added (O_NOFOLLOW, O_DIRECTORY). Errors: not_found, busy (the path kept changing).
   Result<UniqueFd> open_path(const std::string& path, int flags = 0) const;
+  Result<std::optional<UniqueFd>> find_path(const std::string& path) const;  // nullopt: nothing there
   // The same, but a symbolic link anywhere on the way is an error (ELOOP).
   Result<UniqueFd> open_plain(const std::string& path, int flags = 0) const;
   // Opens for reading or writing; never blocks on a FIFO and never opens a device: anything that is

@@ -49,13 +49,29 @@ Result<UniqueFd> openat(int dirfd, const std::string& path, int flags, mode_t mo
   });
 }
 
-Result<UniqueFd> openat2(int dirfd, const std::string& path, const open_how& how) {
+namespace {
+
+long call_openat2(int dirfd, const std::string& path, const open_how& how) {
   open_how with_cloexec = how;
   with_cloexec.flags |= O_CLOEXEC;
-  return fd_of(retry_eintr([&] {
-                 return ::syscall(SYS_openat2, dirfd, path.c_str(), &with_cloexec, sizeof with_cloexec);
-               }),
-               [&] { return format_text("openat2({}, {})", fd_text(dirfd), quote(path)); });
+  return retry_eintr([&] { return ::syscall(SYS_openat2, dirfd, path.c_str(), &with_cloexec, sizeof with_cloexec); });
+}
+
+std::string openat2_text(int dirfd, const std::string& path) {
+  return format_text("openat2({}, {})", fd_text(dirfd), quote(path));
+}
+
+}  // namespace
+
+Result<UniqueFd> openat2(int dirfd, const std::string& path, const open_how& how) {
+  return fd_of(call_openat2(dirfd, path, how), [&] { return openat2_text(dirfd, path); });
+}
+
+Result<std::optional<UniqueFd>> find_openat2(int dirfd, const std::string& path, const open_how& how) {
+  const auto fd = call_openat2(dirfd, path, how);
+  if (!failed(fd)) return std::optional{UniqueFd{static_cast<int>(fd)}};
+  if (errno == ENOENT || errno == ENOTDIR) return std::optional<UniqueFd>{};
+  return call_error([&] { return openat2_text(dirfd, path); });
 }
 
 Result<UniqueFd> dup_cloexec(int fd, int lowest) {

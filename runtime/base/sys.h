@@ -34,6 +34,8 @@ int saved_errno();  // errno of the call on the line before
 // ---- files ----------------------------------------------------------------------------------
 Result<UniqueFd> openat(int dirfd, const std::string& path, int flags, mode_t mode = 0);
 Result<UniqueFd> openat2(int dirfd, const std::string& path, const open_how& how);
+// Where absence is normal: nullopt for ENOENT and ENOTDIR, and no error text to pay for (fd_text is a system call).
+Result<std::optional<UniqueFd>> find_openat2(int dirfd, const std::string& path, const open_how& how);
 Result<UniqueFd> dup_cloexec(int fd, int lowest = 3);  // F_DUPFD_CLOEXEC
 Status dup2_inherited(int fd, int target);             // result is inherited over exec
 Result<std::size_t> read_some(int fd, std::span<char> into);  // 0 = end of file; EAGAIN is Kind::busy
