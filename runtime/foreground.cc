@@ -90,9 +90,8 @@ class Carrier {
     const auto got = sys::read_some(STDIN_FILENO, block);
     if (!got.has_value() || got.value() == 0) {
       input_open_ = false;
-      if (raw_->is_terminal()) return;
-      pending_ = "\x04";  // VEOF: a pipe's end is the end of the terminal's input
-      give_input();
+      input_ended_ = !raw_->is_terminal();
+      give_end();
       return;
     }
     pending_.assign(block.data(), got.value());
@@ -103,6 +102,19 @@ class Carrier {
     const auto sent = sys::write_some(terminal_.get(), pending_);
     if (sent.has_value()) pending_.erase(0, sent.value());
     if (!sent.has_value() && sent.error().kind() != Kind::busy) pending_.clear();
+  }
+  // A pipe's end is the end of the terminal's input: VEOF, once in each mode of the terminal that a program
+  // chooses. A VEOF that waits in the line discipline while a shell turns line editing on becomes a NUL there,
+  // and nobody would see it. Source: man 3 termios, VEOF; drivers/tty/n_tty.c, n_tty_set_termios.
+  void give_end() {
+    struct termios mode {};
+    if (!input_ended_ || !terminal_.is_open()) return;
+    if (!sys::ioctl(terminal_.get(), TCGETS, &mode, "TCGETS").has_value()) return;
+    const bool line_mode = (mode.c_lflag & ICANON) != 0;
+    if (end_given_in_ == line_mode) return;
+    end_given_in_ = line_mode;
+    pending_ = "\x04";
+    give_input();
   }
   // False when the other side is closed or has nothing more.
   bool show_output() {
@@ -122,13 +134,16 @@ class Carrier {
   std::optional<RawTerminal> raw_;
   std::string pending_;
   bool input_open_ = false;
+  bool input_ended_ = false;          // stdin is no terminal and has nothing more
+  std::optional<bool> end_given_in_;  // whether that was line mode
 };
 
 void forward(const UniqueFd& signals, const UniqueFd& pidfd, const Carrier& carrier) {
-  signalfd_siginfo info{};
-  for (;;) {
-    const auto got = sys::read_some(signals.get(), {reinterpret_cast<char*>(&info), sizeof info});
-    if (!got.has_value() || got.value() != sizeof info) return;
+  std::array<signalfd_siginfo, 16> infos{};  // more come with the next poll
+  const auto got = sys::read_some(signals.get(), {reinterpret_cast<char*>(infos.data()), sizeof infos});
+  if (!got.has_value()) return;
+  for (std::size_t i = 0; i < got.value() / sizeof infos[0]; ++i) {
+    const auto& info = infos.at(i);
     const auto signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGCHLD) continue;
     if (signal == SIGWINCH && carrier.is_open()) {
@@ -176,7 +191,10 @@ Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal
     if (carrier.is_open()) {
       if ((entries[3].revents & (POLLIN | POLLHUP)) != 0) carrier.take_input();
       if ((entries[2].revents & POLLOUT) != 0) carrier.give_input();
-      if ((entries[2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) (void)carrier.show_output();
+      if ((entries[2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+        (void)carrier.show_output();
+        carrier.give_end();
+      }
     }
     if (entries[0].revents != 0) forward(signals_, pidfd, carrier);
     if (entries[0].revents == 0 && entries[1].revents == 0) continue;
