@@ -22,7 +22,7 @@ class NoCgroup final : public Cgroup {
  public:
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return -1; }
-  Status add_process(pid_t) override { return ok(); }
+  Result<std::vector<UniqueFd>> open_entries() override { return std::vector<UniqueFd>{}; }
   Status freeze() override { return without_cgroup("freeze the processes"); }
   Status thaw() override { return ok(); }
   Result<bool> is_frozen() override { return false; }
@@ -30,6 +30,7 @@ class NoCgroup final : public Cgroup {
   Result<std::vector<pid_t>> processes() override { return without_cgroup("list the processes"); }
   Status apply(const Plan&) override { return ok(); }
   Status delegate(uid_t, gid_t) override { return ok(); }
+  Status restrict_devices(const Plan&) override { return ok(); }
   Result<Stats> stats() override { return Stats{}; }
   Status remove() override { return ok(); }
 
@@ -47,9 +48,9 @@ Version host_version() {
   return info.has_value() && info.value().f_type != CGROUP2_SUPER_MAGIC ? Version::v1 : Version::v2;
 }
 
-Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   if (plan.driver == Driver::disabled) return none();
-  auto made = plan.version == Version::v2 ? v2::create(plan) : v1::create(plan);
+  auto made = plan.version == Version::v2 ? v2::create(plan, devices) : v1::create(plan);
   return std::move(made).during("create cgroup");
 }
 

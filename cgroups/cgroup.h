@@ -1,6 +1,6 @@
 // The façade of cgroups/: one interface, two backends (v2/ first class, v1/ for hybrid hosts).
 // Order: make_plan (pure) → create → the child is born into it (v2: clone_fd() with
-// CLONE_INTO_CGROUP) or added (v1: add_process) → freeze/thaw/kill_all → remove.
+// CLONE_INTO_CGROUP) or enters by itself (v1: open_entries) → freeze/thaw/kill_all → remove.
 #pragma once
 
 #include <sys/types.h>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "oci-spec/runtime_spec.h"
 
 namespace husk::cgroups {
@@ -72,9 +73,12 @@ class Cgroup {
  public:
   virtual ~Cgroup() = default;
   virtual const std::string& path() const = 0;
-  // Borrowed directory fd for CLONE_INTO_CGROUP, or -1 on v1.
+  // Borrowed directory fd for CLONE_INTO_CGROUP; -1 where there is no v2 hierarchy.
   virtual int clone_fd() const = 0;
-  virtual Status add_process(pid_t pid) = 0;
+  // v1, empty on v2: a child of one thread writes "0" to each and is inside. A process that moves itself needs none of
+  // the kernel's locks over all processes, whose first taker waits 10-25 ms for a grace period.
+  // Source: cgroup_procs_write_start() in kernel/cgroup/cgroup.c.
+  virtual Result<std::vector<UniqueFd>> open_entries() = 0;
   virtual Status freeze() = 0;   // returns when frozen
   virtual Status thaw() = 0;
   virtual Result<bool> is_frozen() = 0;
@@ -86,6 +90,8 @@ class Cgroup {
   // v2: gives the directory and the files that the kernel names to a container that has its own cgroup
   // namespace and a writable mount. v1: nothing. Source: config-linux.md#cgroup-ownership.
   virtual Status delegate(uid_t uid, gid_t gid) = 0;
+  // The part that create(plan, Devices::later) left out. v1: nothing, create has done it.
+  virtual Status restrict_devices(const Plan& plan) = 0;
   virtual Result<Stats> stats() = 0;
   // Kills what is left, waits for it to be gone (events, no sleeps) and removes the directories
   // this cgroup created and its empty sub-cgroups. Absence is success.
@@ -93,7 +99,10 @@ class Cgroup {
 };
 // Creates directories (what it created is removed again when a later step fails) and writes limits.
 // Errors: exists (the path holds processes of somebody else), unsupported (a controller is missing).
-Result<std::unique_ptr<Cgroup>> create(const Plan& plan);
+// Devices::later: the caller calls restrict_devices() before a program runs in there. Checking a filter takes the
+// kernel longer than the rest of create, and may go on beside the child's own set-up.
+enum class Devices : std::uint8_t { now, later };
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices = Devices::now);
 // Opens an existing one by the path of its plan (kept in the container's state); "" gives none().
 // Errors: not_found (already removed: `delete` treats that as success, or calls remove_path).
 Result<std::unique_ptr<Cgroup>> open(const std::string& path, Version version);

@@ -81,7 +81,7 @@ Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& optio
 // Room 5.
 Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, Rollback& undo) {
   if (plan.cgroup.driver == cgroups::Driver::disabled) return std::shared_ptr{cgroups::none()};
-  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(plan.cgroup));
+  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(plan.cgroup, cgroups::Devices::later));
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
   TRY(fault_point("cgroup"));
   return cgroup;
@@ -133,7 +133,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   const auto config = TRY(read_config_file(options));
   const auto spec = TRY(oci::parse_config(config).during("config.json"));
   auto plan = TRY(make_container_plan(spec, options));
-  if (options.foreground && plan.process.has_value()) use_own_size(*plan.process);
+  if (options.foreground && plan.process.has_value() && plan.process->terminal) use_own_size(*plan.process);
   if (through == StartThrough::nothing && !plan.process.has_value())
     return Error{Kind::invalid, "cannot start a container without \"/process\" in its config.json"};
   // Somebody else's processes may be alive in the container's pid namespace.

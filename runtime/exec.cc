@@ -61,8 +61,8 @@ Result<UniqueFd> init_cgroup(pid_t init) {
 }
 
 // --cgroup: components below the container's cgroup; the kernel refuses ".." (runc 5403).
-Result<UniqueFd> sub_cgroup(const cgroups::Cgroup& cgroup, const std::string& path) {
-  if (cgroup.clone_fd() < 0)
+Result<UniqueFd> sub_cgroup(const Target& target, const cgroups::Cgroup& cgroup, const std::string& path) {
+  if (target.record.cgroup_version == cgroups::Version::v1 || cgroup.clone_fd() < 0)
     return Error{Kind::unsupported, "--cgroup needs cgroup version 2"}.hint("leave the option out");
   if (path.find(':') != std::string::npos)
     return Error{Kind::invalid, format_text("--cgroup {}: controllers cannot be named in cgroup version 2", quote(path))};
@@ -117,12 +117,12 @@ Result<Console> connect_console(const oci::Process& process, const ExecOptions& 
 
 Result<sys::CloneResult> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options) {
   if (!options.cgroup.empty()) {
-    const auto sub = TRY(sub_cgroup(cgroup, options.cgroup));
+    const auto sub = TRY(sub_cgroup(target, cgroup, options.cgroup));
     return sys::clone3({.cgroup_fd = sub.get()});
   }
   auto clone = sys::clone3({.cgroup_fd = cgroup.clone_fd()});
   const bool divided = !clone.has_value() && (clone.error().os_errno() == EBUSY || clone.error().os_errno() == EOPNOTSUPP);
-  if (!divided) return clone;
+  if (!divided || target.record.cgroup_version == cgroups::Version::v1) return clone;
   const auto other = TRY(init_cgroup(target.record.init.pid));
   return sys::clone3({.cgroup_fd = other.get()});
 }
@@ -146,8 +146,7 @@ Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned) {
 }
 
 // Talks the child through its steps; the last one is the exec, which closes its end.
-Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, cgroups::Cgroup& cgroup, pid_t pid) {
-  if (cgroup.clone_fd() < 0) TRY(cgroup.add_process(pid).during("enter cgroup"));
+Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, pid_t pid) {
   const auto& first = target.spec.process;
   TRY(set_oom_score(plan, pid, first.has_value() && first->oom_score_adj == plan.oom_score_adj));
   TRY(channel.send(Step::go));       // handshake 1
@@ -165,12 +164,14 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     root = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}/root", target.record.init.pid), O_PATH | O_DIRECTORY));
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
+  auto cgroup_entries = TRY(cgroup->open_entries().during("enter cgroup"));
   // man 2 setns: entering a pid namespace only affects children.
   if (namespaces.pid) TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
   auto clone = TRY(clone_into(target, *cgroup, options).during("clone"));
   if (clone.pid == 0) {
     ExecInput input{.plan = plan,
                     .channel = channels.child,
+                    .cgroup_entries = cgroup_entries,
                     .init = target.init,
                     .namespaces = namespaces.flags,
                     .joins_user = namespaces.user,
@@ -187,7 +188,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     (void)sys::kill(pid, SIGKILL);  // may be over already
     (void)sys::waitpid(pid);
   });
-  TRY(lead(target, plan, channels.parent, *cgroup, clone.pid));
+  TRY(lead(target, plan, channels.parent, clone.pid));
   Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
   if (console.master.is_open()) {
     auto received = TRY(sys::receive_message(console.master.get(), 64));

@@ -40,10 +40,18 @@ std::string encode_error(const Error& error) {
   return packet;
 }
 
+// A peer that ends with a packet of ours unread leaves ECONNRESET in front of what it said.
+// Source: unix_release_sock() in net/unix/af_unix.c.
+Result<sys::Received> receive(int fd) {
+  auto got = sys::receive_message(fd, kMaxPacket);
+  if (got.has_value() || got.error().os_errno() != ECONNRESET) return got;
+  return sys::receive_message(fd, kMaxPacket);
+}
+
 // The next packet that is no warning.
 Result<std::string> next_packet(int fd) {
   for (;;) {
-    auto got = TRY(sys::receive_message(fd, kMaxPacket));
+    auto got = TRY(receive(fd));
     if (got.end_of_file || got.data.empty()) return std::string{};
     if (got.data.front() != kWarning) return std::move(got.data);
     log::warning(std::string_view{got.data}.substr(1));

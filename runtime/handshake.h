@@ -1,7 +1,7 @@
 // The talk between the parent (husk) and the child that becomes the container's first process: one
 // SOCK_SEQPACKET pair, numbered steps in a fixed order. Both sides carry "// handshake N" comments.
-//   1 parent → child  id maps, cgroup v1, oom score are set, our pid is written down: go
-//                     (only when there is one of these to wait for: needs_go in spawn.cc)
+//   1 parent → child  id maps, oom score, device filter are set: go. The child waits for it first of all when it
+//                     needs one of them (needs_go in spawn.cc), else just before 4
 //   2 child → parent  mounts are in place          (only when the parent has hooks to run)
 //   3 parent → child  prestart and createRuntime hooks ran
 //   4 child → parent  everything but the program is set up

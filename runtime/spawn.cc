@@ -112,8 +112,12 @@ Status delegate_cgroup(const SpawnInput& input) {
       .during("give the cgroup to the container");
 }
 
+bool has_host_hooks(const ContainerPlan& plan) {
+  return !plan.hooks.prestart.empty() || !plan.hooks.create_runtime.empty();
+}
+
 Status run_host_hooks(const ContainerPlan& plan, const Channel& channel, const oci::State& state) {
-  if (plan.hooks.prestart.empty() && plan.hooks.create_runtime.empty()) return ok();
+  if (!has_host_hooks(plan)) return ok();
   TRY(channel.expect(Step::mounted));  // handshake 2
   TRY(run_hooks(plan.hooks.prestart, "prestart", state));
   TRY(run_hooks(plan.hooks.create_runtime, "createRuntime", state));
@@ -125,8 +129,8 @@ Status run_host_hooks(const ContainerPlan& plan, const Channel& channel, const o
 bool needs_go(const SpawnInput& input) {
   const auto& plan = input.plan;
   const bool has_score = plan.process.has_value() && plan.process->oom_score_adj.has_value();
-  return input.cgroup.clone_fd() < 0 || plan.namespaces.new_user || has_score || plan.delegate_cgroup ||
-         !plan.hooks.create_container.empty() || !plan.hooks.start_container.empty();
+  return plan.namespaces.new_user || has_score || plan.delegate_cgroup ||
+         !plan.hooks.create_container.empty() || !plan.hooks.start_container.empty() || has_host_hooks(plan);
 }
 
 }  // namespace
@@ -139,6 +143,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
   if (!plan.sysctls.empty()) proc = TRY(open_verified_proc());
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
+  auto cgroup_entries = TRY(input.cgroup.open_entries().during("enter cgroup"));
   ChildNamespaces entered;
   TRY(enter_for_child(entered, plan.namespaces, joins));
   InitInput init_input{.plan = plan,
@@ -146,6 +151,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
                        .joins = joins,
                        .channel = channels.child,
                        .start_socket = input.start_socket,
+                       .cgroup_entries = cgroup_entries,
                        .waits_for_go = needs_go(input),
                        .console = input.console,
                        .proc = proc,
@@ -176,15 +182,14 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
 }
 
 Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::State& state) {
-  // cgroup v1 has no CLONE_INTO_CGROUP: the child waits for us outside of it.
-  if (input.cgroup.clone_fd() < 0) TRY(input.cgroup.add_process(init.pid).during("enter cgroup"));
   TRY(fault_point("enter-cgroup"));
   TRY(write_id_maps(input.plan.namespaces, init.pid));
   TRY(set_oom_score(input.plan, init.pid));
   raise_hard_limits(input.plan, init.pid);
   TRY(delegate_cgroup(input));
   TRY(fault_point("id-maps"));
-  if (needs_go(input)) TRY(init.channel.send(Step::go));  // handshake 1
+  TRY(input.cgroup.restrict_devices(input.plan.cgroup).during("restrict devices"));
+  (void)init.channel.send(Step::go);  // handshake 1; a child that is gone has said why: the next read tells
   TRY(run_host_hooks(input.plan, init.channel, state));
   TRY(fault_point("host-hooks"));
   TRY(init.channel.expect(Step::ready));  // handshake 4

@@ -58,8 +58,8 @@ class CgroupV1 final : public Cgroup {
   }
 
   const std::string& path() const override { return path_; }
-  int clone_fd() const override { return -1; }
-  Status add_process(pid_t pid) override;
+  int clone_fd() const override { return unified_ != nullptr ? unified_->clone_fd() : -1; }
+  Result<std::vector<UniqueFd>> open_entries() override;
   Status freeze() override;
   Status thaw() override;
   Result<bool> is_frozen() override;
@@ -67,6 +67,7 @@ class CgroupV1 final : public Cgroup {
   Result<std::vector<pid_t>> processes() override;
   Status apply(const Plan& plan) override;
   Status delegate(uid_t, gid_t) override { return ok(); }  // handing v1 to a container is not safe
+  Status restrict_devices(const Plan&) override { return ok(); }  // create has written them
   Result<Stats> stats() override {
     TRY(sys::fstatat(AT_FDCWD, main_directory(), 0));
     return read_stats(hierarchies_, path_);
@@ -95,13 +96,16 @@ class CgroupV1 final : public Cgroup {
   std::unique_ptr<Cgroup> unified_;  // hybrid hosts: freeze, kill and events of v2
 };
 
-Status CgroupV1::add_process(pid_t pid) {
+Result<std::vector<UniqueFd>> CgroupV1::open_entries() {
+  std::vector<UniqueFd> entries;
   for (const auto& hierarchy : hierarchies_) {
-    const auto file = hierarchy.mount + path_ + "/cgroup.procs";
-    const auto done = write_existing(AT_FDCWD, file, std::to_string(pid));
-    if (!done.has_value()) return explain(done.error(), file);
+    if (unified_ != nullptr && &hierarchy == find_hierarchy(hierarchies_, kUnified)) continue;  // clone_fd()
+    const auto file = hierarchy.mount + path_ + "/tasks";
+    auto opened = sys::openat(AT_FDCWD, file, O_WRONLY);
+    if (!opened.has_value()) return explain(opened.error(), file);
+    entries.push_back(std::move(opened).value());
   }
-  return ok();
+  return entries;
 }
 
 Status CgroupV1::freeze() {

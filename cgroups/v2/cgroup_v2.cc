@@ -53,10 +53,7 @@ class CgroupV2 final : public Cgroup {
 
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return fd_.get(); }
-  Status add_process(pid_t pid) override {
-    const auto done = write_existing(AT_FDCWD, directory_ + "/cgroup.procs", std::to_string(pid));
-    return done.has_value() ? ok() : Status{explain(done.error(), directory_ + "/cgroup.procs")};
-  }
+  Result<std::vector<UniqueFd>> open_entries() override { return std::vector<UniqueFd>{}; }
   Status freeze() override;
   Status thaw() override { return set_frozen(false); }
   Result<bool> is_frozen() override {
@@ -67,6 +64,7 @@ class CgroupV2 final : public Cgroup {
   Result<std::vector<pid_t>> processes() override { return tree_processes(directory_); }
   Status apply(const Plan& plan) override;
   Status delegate(uid_t uid, gid_t gid) override;
+  Status restrict_devices(const Plan& plan) override { return attach_device_filter(fd_.get(), plan.device_rules); }
   Result<Stats> stats() override {
     TRY(sys::fstatat(AT_FDCWD, directory_, 0));
     return read_stats(directory_);
@@ -176,7 +174,7 @@ Status adopt_empty(const std::string& directory) {
 
 }  // namespace
 
-Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   const auto directory = kMount + plan.path;
   TRY(check_available(kMount, plan.files));
   std::vector<std::string> made;
@@ -188,7 +186,7 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
   TRY(enable_controllers(kMount, plan.path, plan.files));
   TRY(write_targets(targets_of(directory, plan.files)).during("write cgroup limits"));
   auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
-  TRY(attach_device_filter(fd.get(), plan.device_rules));
+  if (devices == Devices::now) TRY(attach_device_filter(fd.get(), plan.device_rules));
   rollback.commit();
   std::erase(made, directory);
   return std::unique_ptr<Cgroup>{std::make_unique<CgroupV2>(kMount, plan.path, std::move(fd), std::move(made))};

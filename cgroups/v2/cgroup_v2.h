@@ -11,7 +11,7 @@ namespace husk::cgroups::v2 {
 
 inline constexpr const char* kMount = "/sys/fs/cgroup";
 
-Result<std::unique_ptr<Cgroup>> create(const Plan& plan);
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices);
 // `mount`: hybrid hosts have a second, controller-less hierarchy elsewhere.
 Result<std::unique_ptr<Cgroup>> open(const std::string& path, const std::string& mount = kMount);
 Stats read_stats(const std::string& directory);  // what is absent stays 0

@@ -42,17 +42,20 @@ Status enable(const std::string& directory, const std::vector<std::string>& abse
   return ok();
 }
 
-Status enable_in(const std::string& directory, const std::vector<std::string>& needed) {
+// False where there is nothing to pass on: then there is nothing below either.
+Result<bool> enable_in(const std::string& directory, const std::vector<std::string>& needed) {
   const auto available = read_text(directory + "/cgroup.controllers");
+  if (needed.empty() && trim(available).empty()) return false;
   std::vector<std::string> wanted = needed;
   for (const auto& controller : needed)
     if (!has_word(available, controller)) return missing(directory, controller);
   for (const auto controller : kForStatistics)
     if (has_word(available, controller) && !holds(wanted, controller)) wanted.emplace_back(controller);
-  if (wanted.empty()) return ok();
+  if (wanted.empty()) return true;
   const auto enabled = read_text(directory + "/cgroup.subtree_control");
   std::erase_if(wanted, [&enabled](const std::string& controller) { return has_word(enabled, controller); });
-  return wanted.empty() ? ok() : enable(directory, wanted, needed);
+  if (!wanted.empty()) TRY(enable(directory, wanted, needed));
+  return true;
 }
 
 }  // namespace
@@ -82,10 +85,8 @@ Status check_available(const std::string& mount, const std::vector<ControlFile>&
 
 Status enable_controllers(const std::string& mount, const std::string& path, const std::vector<ControlFile>& files) {
   const auto needed = needed_controllers(files);
-  // A root without controllers (they are all on v1 mounts) has none to pass on anywhere below.
-  if (needed.empty() && trim(read_text(mount + "/cgroup.controllers")).empty()) return ok();
   for (std::size_t slash = 0; slash != std::string::npos; slash = path.find('/', slash + 1))
-    TRY(enable_in(mount + path.substr(0, slash), needed));
+    if (!TRY(enable_in(mount + path.substr(0, slash), needed))) break;
   return ok();
 }
 

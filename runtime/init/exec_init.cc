@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "init/credentials.h"
+#include "init/join.h"
 #include "init/process_setup.h"
 #include "init/signals.h"
 #include "init/terminal.h"
@@ -27,6 +28,7 @@ Status enter_container(const ExecInput& input) {
 }
 
 Result<Payload> set_up(const ExecInput& input) {
+  TRY(enter_cgroups(input.cgroup_entries).during("enter cgroup"));
   TRY(input.channel.expect(Step::go));  // handshake 1
   if (input.plan.initial_affinity.has_value())
     TRY(sys::sched_setaffinity(0, *input.plan.initial_affinity).during("apply /process/execCPUAffinity/initial"));

@@ -13,6 +13,7 @@ namespace husk::runtime {
 struct ExecInput {
   const ProcessPlan& plan;
   Channel& channel;
+  std::vector<UniqueFd>& cgroup_entries;
   const UniqueFd& init;          // pidfd of the container's init
   std::uint64_t namespaces = 0;  // CLONE_NEW* to enter; pid was entered by the parent
   bool joins_user = false;

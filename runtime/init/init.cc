@@ -83,6 +83,7 @@ Status enter_namespaces(const InitInput& input) {
 
 // Everything but the program. The result is empty for a container without a process.
 Result<std::optional<Payload>> set_up(const InitInput& input) {
+  TRY(enter_cgroups(input.cgroup_entries).during("enter cgroup"));
   if (input.waits_for_go) TRY(input.channel.expect(Step::go));  // handshake 1
   TRY(enter_namespaces(input));
   if (input.plan.process.has_value()) TRY(start_session(*input.plan.process).during("start session"));
@@ -131,6 +132,7 @@ void run_init(InitInput& input) {
   reset_signals();
   auto payload = set_up(input);
   if (!payload.has_value()) fail(input.channel, payload.error());
+  if (!input.waits_for_go && !input.channel.expect(Step::go).has_value()) ::_exit(1);  // handshake 1, the late one
   announce_fds(input, payload.value());
   (void)sys::set_parent_death_signal(0);
   if (!input.channel.send(Step::ready).has_value()) ::_exit(1);  // handshake 4

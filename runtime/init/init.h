@@ -19,7 +19,8 @@ struct InitInput {
   const JoinHandles& joins;
   Channel& channel;               // the child's end
   UniqueFd& start_socket;         // listening; closed (run): the program follows without a wait
-  bool waits_for_go = true;       // handshake 1
+  std::vector<UniqueFd>& cgroup_entries;
+  bool waits_for_go = true;       // handshake 1 comes first; else just before 4
   const UniqueFd& console;        // where the terminal's master goes
   const UniqueFd& proc;           // the host's /proc, verified; closed when there are no sysctls
   const FileIdentity& own;

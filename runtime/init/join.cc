@@ -49,6 +49,12 @@ Status join_user(int user_fd) {
 
 }  // namespace
 
+Status enter_cgroups(std::vector<UniqueFd>& entries) {
+  for (const auto& entry : entries) TRY(sys::write_all(entry.get(), "0"));
+  entries.clear();
+  return ok();
+}
+
 Status join_namespaces(const NamespacePlan& plan, const JoinHandles& handles) {
   for (std::size_t i = 0; i < plan.joins.size(); ++i)
     if (plan.joins[i].type != NamespaceType::pid) TRY(join_one(plan.joins[i], handles.fds[i]));

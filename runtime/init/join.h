@@ -2,10 +2,16 @@
 // Source: man 2 setns, man 7 user_namespaces, man 2 ioctl_nsfs.
 #pragma once
 
+#include <vector>
+
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "namespaces.h"
 
 namespace husk::runtime {
+
+// The cgroups of v1, first of all (cgroups::Cgroup::open_entries); closes the descriptors.
+Status enter_cgroups(std::vector<UniqueFd>& entries);
 
 // In init, without a stage: all but pid (the parent entered it just before the clone).
 Status join_namespaces(const NamespacePlan& plan, const JoinHandles& handles);

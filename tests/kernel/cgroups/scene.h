@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <functional>
 #include <string>
@@ -57,17 +58,23 @@ inline Child start_child(const std::function<int()>& body, int cgroup_fd = -1) {
   return std::move(child).value();
 }
 
-// The same for v1, where a child is moved after its birth: `body` runs once it is inside.
+// `body` runs in a child that is inside, born there (v2) or entered by itself (v1).
 inline Child start_inside(cgroups::Cgroup& cgroup, const std::function<int()>& body) {
-  auto gate = sys::pipe2();
-  REQUIRE_OK(gate);
-  const int ready = gate.value().read_end.get();
-  auto child = start_child([&body, ready] {
-    char go = 0;
-    return ::read(ready, &go, 1) == 1 ? body() : 1;
-  });
-  REQUIRE_OK(cgroup.add_process(child.pid()));
-  REQUIRE_OK(sys::write_all(gate.value().write_end.get(), "x"));
+  const auto entries = cgroup.open_entries();
+  REQUIRE_OK(entries);
+  auto inside = sys::pipe2();
+  REQUIRE_OK(inside);
+  auto child = start_child(
+      [&] {
+        for (const auto& entry : entries.value())
+          if (!sys::write_all(entry.get(), "0").has_value()) return 99;
+        if (!sys::write_all(inside.value().write_end.get(), "x").has_value()) return 98;
+        return body();
+      },
+      cgroup.clone_fd());
+  inside.value().write_end.reset();
+  std::array<char, 1> byte{};
+  CHECK(sys::read_some(inside.value().read_end.get(), byte).value() == 1);
   return child;
 }
 

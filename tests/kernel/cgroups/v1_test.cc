@@ -47,9 +47,7 @@ TEST_CASE("cgroup v1: a process is in its cgroup in every mounted hierarchy, and
   if (const auto reason = missing_here(); !reason.empty()) HUSK_SKIP(reason);
   const auto top = own_path();
   auto cgroup = make(plan_of(Version::v1, top + "/web"));
-  CHECK(cgroup->clone_fd() == -1);
-  auto child = start_child(sleep_for_ever);
-  REQUIRE_OK(cgroup->add_process(child.pid()));
+  auto child = start_inside(*cgroup, sleep_for_ever);
   const auto groups = text_of(format_text("/proc/{}/cgroup", child.pid()));
   for (const auto line : split(groups, '\n')) {
     CAPTURE(line);
@@ -202,8 +200,7 @@ TEST_CASE("cgroup v1: a path that holds somebody's processes is refused") {
   if (const auto reason = missing_here(); !reason.empty()) HUSK_SKIP(reason);
   const auto plan = plan_of(Version::v1, own_path());
   auto cgroup = make(plan);
-  auto child = start_child(sleep_for_ever);
-  REQUIRE_OK(cgroup->add_process(child.pid()));
+  auto child = start_inside(*cgroup, sleep_for_ever);
   const auto second = create(plan);
   REQUIRE_FALSE(second.has_value());
   CHECK(second.error().kind() == Kind::exists);

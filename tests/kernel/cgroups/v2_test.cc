@@ -34,17 +34,6 @@ TEST_CASE("a child is born in its cgroup, and removal leaves nothing, not even t
   CHECK_FALSE(is_left(path));
 }
 
-TEST_CASE("add_process moves a running process") {
-  if (!is_root()) HUSK_SKIP("needs root");
-  const Cgroup2Host host;
-  auto cgroup = make(plan_of(Version::v2, own_path()));
-  auto child = start_child(sleep_for_ever);
-  CHECK_OK(cgroup->add_process(child.pid()));
-  CHECK(cgroup->processes().value() == std::vector<pid_t>{child.pid()});
-  CHECK_OK(cgroup->remove());
-  CHECK(exit_code(std::move(child)) == 128 + SIGKILL);
-}
-
 TEST_CASE("200 containers created and removed leave nothing") {
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;
@@ -375,7 +364,7 @@ TEST_CASE("statistics show the time that a child used") {
 TEST_CASE("no cgroup at all: nothing to enter or remove; what needs its processes is refused, not skipped") {
   auto cgroup = none();
   CHECK(cgroup->clone_fd() == -1);
-  CHECK_OK(cgroup->add_process(1));
+  CHECK(cgroup->open_entries().value().empty());
   CHECK_OK(cgroup->thaw());
   for (const auto& refused : {cgroup->freeze(), cgroup->kill_all(SIGKILL)}) {
     REQUIRE(!refused.has_value());
