@@ -132,7 +132,8 @@ Result<oci::Spec> saved_spec(const ContainerDir& directory) {
 Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through) {
   const auto config = TRY(read_config_file(options));
   const auto spec = TRY(oci::parse_config(config).during("config.json"));
-  auto plan = TRY(make_container_plan(spec, options));
+  const auto filters = store.seccomp_cache();
+  auto plan = TRY(make_container_plan(spec, options, &filters));
   if (options.foreground && plan.process.has_value() && plan.process->terminal) use_own_size(*plan.process);
   if (through == StartThrough::nothing && !plan.process.has_value())
     return Error{Kind::invalid, "cannot start a container without \"/process\" in its config.json"};

@@ -208,7 +208,8 @@ Result<int> exec_in_container(const StateStore& store, const ExecOptions& option
   const auto process = TRY(merge_process(target.spec, options));
   TRY(refuse_unsupported_process(process));
   TRY(check_terminal(process, options));
-  auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true}));
+  const auto filters = store.seccomp_cache();
+  auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true, .filters = &filters}));
   if (process.terminal && options.console_socket.empty()) plan.console_size = own_terminal_size();
   const auto console = TRY(connect_console(process, options));
   std::optional<Foreground> foreground;

@@ -71,7 +71,8 @@ Status refuse_unsupported(const oci::Spec& spec) {
   return ok();
 }
 
-Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options) {
+Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,
+                                          const SeccompCache* filters) {
   TRY(refuse_unsupported(spec));
   TRY(check_terminal(spec, options));
   TRY(check_namespaces(spec));
@@ -86,7 +87,7 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
   plan.sysctls = TRY(plan_sysctls(spec));
   if (spec.process.has_value())
     plan.process = TRY(make_process_plan(*spec.process, spec.linux,
-                                         {.container_id = plan.id, .new_keyring = options.new_keyring}));
+                                         {.container_id = plan.id, .new_keyring = options.new_keyring, .filters = filters}));
   plan.hostname = spec.hostname;
   plan.domainname = spec.domainname;
   plan.hooks = spec.hooks;

@@ -1,5 +1,5 @@
-// Room 3 of create: Spec and options → ContainerPlan. Pure but for reading nothing at all; what this
-// version cannot do is refused here, by name.
+// Room 3 of create: Spec and options → ContainerPlan. Pure, but for the kept seccomp filters
+// when they are given; what this version cannot do is refused here, by name.
 #pragma once
 
 #include <optional>
@@ -47,7 +47,8 @@ struct ContainerPlan {
   // Source: config-linux.md#cgroup-ownership.
   bool delegate_cgroup = false;
 };
-Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options);
+Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,
+                                          const SeccompCache* filters = nullptr);
 
 // Fields that this version does not do yet. Errors: unsupported, with the JSON pointer and a hint.
 Status refuse_unsupported(const oci::Spec& spec);

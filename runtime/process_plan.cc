@@ -143,7 +143,7 @@ Result<std::optional<CpuMask>> plan_cpus(const std::string& list, std::string_vi
   return std::optional{std::move(mask)};
 }
 
-Status plan_extras(ProcessPlan& plan, const oci::Process& process, const oci::Linux& linux, bool is_exec) {
+Status plan_extras(ProcessPlan& plan, const oci::Process& process, const oci::Linux& linux, const ProcessContext& context) {
   if (process.scheduler.has_value()) plan.scheduler = TRY(plan_scheduler(*process.scheduler));
   if (process.io_priority.has_value()) {
     const auto io_class = TRY(constant_in(kIoClasses, process.io_priority->io_class, "/process/ioPriority/class"));
@@ -151,12 +151,13 @@ Status plan_extras(ProcessPlan& plan, const oci::Process& process, const oci::Li
   }
   if (linux.personality.has_value()) plan.persona = TRY(plan_personality(*linux.personality));
   if (linux.memory_policy.has_value()) plan.memory_policy = TRY(plan_memory_policy(*linux.memory_policy));
-  if (process.exec_cpu_affinity.has_value() && is_exec) {
+  if (process.exec_cpu_affinity.has_value() && context.is_exec) {
     const auto& affinity = *process.exec_cpu_affinity;
     plan.initial_affinity = TRY(plan_cpus(affinity.initial, "/process/execCPUAffinity/initial"));
     plan.final_affinity = TRY(plan_cpus(affinity.final, "/process/execCPUAffinity/final"));
   }
-  if (linux.seccomp.has_value()) plan.seccomp = TRY(compile_seccomp(*linux.seccomp));
+  if (linux.seccomp.has_value())
+    plan.seccomp = TRY(context.filters != nullptr ? context.filters->get(*linux.seccomp) : compile_seccomp(*linux.seccomp));
   return ok();
 }
 
@@ -200,7 +201,7 @@ Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Li
   plan.oom_score_adj = process.oom_score_adj;
   plan.new_keyring = context.new_keyring;
   plan.keyring = format_text("_ses.{}", context.container_id);
-  TRY(plan_extras(plan, process, linux, context.is_exec));
+  TRY(plan_extras(plan, process, linux, context));
   return plan;
 }
 

@@ -14,7 +14,7 @@
 #include "base/sys.h"
 #include "capabilities.h"
 #include "oci-spec/runtime_spec.h"
-#include "seccomp_compile.h"
+#include "seccomp_cache.h"
 
 namespace husk::runtime {
 
@@ -74,6 +74,7 @@ struct ProcessContext {
   std::string container_id;
   bool new_keyring = true;
   bool is_exec = false;
+  const SeccompCache* filters = nullptr;  // absent: compile, keep nothing
 };
 Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Linux& linux,
                                       const ProcessContext& context);

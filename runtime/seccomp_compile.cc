@@ -230,6 +230,11 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
   return filter;
 }
 
+std::string seccomp_library() {
+  const auto* version = ::seccomp_version();
+  return format_text("{}.{}.{} {:#x}", version->major, version->minor, version->micro, ::seccomp_arch_native());
+}
+
 SeccompSupport seccomp_support() {
   SeccompSupport support{.actions = names_in(kActions), .architectures = names_in(kArchitectures), .flags = names_in(kFlags), .library_version = ""};
   const auto* version = ::seccomp_version();

@@ -25,5 +25,6 @@ struct SeccompSupport {  // for `husk features`
   std::string library_version;
 };
 SeccompSupport seccomp_support();
+std::string seccomp_library();  // version and machine: what else decides a filter
 
 }  // namespace husk::runtime

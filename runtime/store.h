@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "record.h"
+#include "seccomp_cache.h"
 
 namespace husk::runtime {
 
@@ -46,6 +47,8 @@ class StateStore {
  public:
   explicit StateStore(std::string root) : root_{std::move(root)} {}
   const std::string& root() const { return root_; }
+  // Beside the containers; no container's name begins with a dot.
+  SeccompCache seccomp_cache() const { return SeccompCache{root_ + "/.seccomp"}; }
 
   // Makes the directory of a new container, locked. Errors: exists.
   Result<ContainerDir> reserve(const ContainerId& id) const;
