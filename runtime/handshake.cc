@@ -96,6 +96,11 @@ Status Channel::expect_close() const {
   return Error{Kind::internal, format_text("handshake: expected the end, got {}", quote(packet))};
 }
 
+Status Channel::expect_program() const {
+  TRY(expect(Step::executing));
+  return expect_close();
+}
+
 Result<ChannelPair> make_channels() {
   auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
   return ChannelPair{.parent = Channel{std::move(pair.first)}, .child = Channel{std::move(pair.second)}};

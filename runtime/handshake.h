@@ -6,6 +6,7 @@
 //   3 parent → child  prestart and createRuntime hooks ran
 //   4 child → parent  everything but the program is set up
 //   5 parent → child  start (exec only; create: through the start socket; run goes on by itself)
+//   6 child → parent  startContainer hooks ran, the program is next (not in exec, which has no hooks)
 // Warnings and one error may come from the child at any time; end of file means it died, or ran its
 // program when 4 came before.
 #pragma once
@@ -20,7 +21,7 @@
 
 namespace husk::runtime {
 
-enum class Step : char { go = '1', mounted = '2', hooks_ran = '3', ready = '4', start = '5' };
+enum class Step : char { go = '1', mounted = '2', hooks_ran = '3', ready = '4', start = '5', executing = '6' };
 
 // One end. Borrowed by both sides after the clone.
 class Channel {
@@ -40,6 +41,8 @@ class Channel {
   Result<pid_t> expect_pid() const;
   // Waits until the peer closes its end (exec) or reports an error.
   Status expect_close() const;
+  // 6 and then the end: an init that is killed in a hook has not started anything.
+  Status expect_program() const;
 
  private:
   UniqueFd fd_;

@@ -194,7 +194,7 @@ Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::
   TRY(fault_point("host-hooks"));
   TRY(init.channel.expect(Step::ready));  // handshake 4
   if (input.start_socket.is_open()) return ok();
-  return init.channel.expect_close();
+  return init.channel.expect_program();  // handshake 6
 }
 
 Error explain_death(const InitProcess& init, const std::string& cgroup_path, Error error) {

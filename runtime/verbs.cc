@@ -50,7 +50,10 @@ Status run_poststart(const Record& record, const oci::Hooks& hooks) {
 // Tells init to go on, waits until it did, runs poststart hooks.
 Status let_start(const ContainerDir& directory, Record& record, const Channel& connection, const oci::Hooks& hooks) {
   TRY(connection.send(Step::start));  // handshake 5
-  TRY(connection.expect_close());
+  auto running = connection.expect_program();  // handshake 6
+  if (!running.has_value() && running.error().kind() == Kind::unavailable)
+    return Error{Kind::internal, "the container's init ended before it ran the program"};
+  TRY(std::move(running));
   record.stage = Stage::running;
   TRY(directory.write(record));
   return run_poststart(record, hooks);

@@ -104,8 +104,9 @@ Result<Channel> wait_for_start(InitInput& input) {
   }
 }
 
-Status start_payload(const InitInput& input, Payload& payload) {
+Status start_payload(const InitInput& input, const Channel& channel, Payload& payload) {
   TRY(run_hooks(input.plan.hooks.start_container, "startContainer", hook_state(input.plan, Phase::created)));
+  TRY(channel.send(Step::executing));  // handshake 6
   for (int i = 0; i < input.preserve_fds; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));
   return exec_payload(payload);
 }
@@ -136,12 +137,12 @@ void run_init(InitInput& input) {
   announce_fds(input, payload.value());
   (void)sys::set_parent_death_signal(0);
   if (!input.channel.send(Step::ready).has_value()) ::_exit(1);  // handshake 4
-  if (!input.start_socket.is_open()) fail(input.channel, start_payload(input, *payload.value()).error());
+  if (!input.start_socket.is_open()) fail(input.channel, start_payload(input, input.channel, *payload.value()).error());
   const auto connection = wait_for_start(input);
   if (!connection.has_value()) ::_exit(1);
   if (!payload.value().has_value())
     fail(connection.value(), Error{Kind::invalid, "the container has no process to start"});
-  fail(connection.value(), start_payload(input, *payload.value()).error());
+  fail(connection.value(), start_payload(input, connection.value(), *payload.value()).error());
 }
 
 void run_stage(InitInput& input) {

@@ -138,3 +138,22 @@ TEST_CASE("a hook that leaves a daemon behind does not block, and does not inher
   const auto fds = read_file(bench.path("fds")).value();
   for (const auto* leaked : {"socket", "cgroup", "state.json", "rootfs", "/run"}) CHECK(!contains(fds, leaked));
 }
+
+TEST_CASE("an init that is killed in a startContainer hook has not started: start says so, and nothing is left") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto before = bench.world();
+  const auto shared = bench.path("shared");
+  REQUIRE_OK(make_directories(shared));
+  const auto bundle = bench.bundle({"/bin/true"}, [&](oci::Spec& spec) {
+    spec.mounts.push_back({.destination = "/tmp", .type = "bind", .source = shared, .options = {"bind"}});
+    spec.hooks.start_container = {{.path = "/bin/sh", .args = {"sh", "-c", "echo > /tmp/in; exec sleep 1000"}, .env = {"PATH=/bin"}}};
+  });
+  REQUIRE(bench.husk({"create", "-b", bundle, bench.id()}).status.code == 0);
+  const auto pid = bench.pid(bench.id());
+  const auto done = bench.shell("(while [ ! -e " + shared + "/in ]; do sleep 0.01; done; kill -9 " + std::to_string(pid) + ") & husk start " + bench.id());
+  CHECK(done.status.code == 1);
+  CHECK_MESSAGE(contains(done.err, "ended before it ran the program"), done.err);
+  CHECK(bench.husk({"state", bench.id()}).status.code == 1);
+  CHECK(bench.world() == before);
+}
