@@ -15,6 +15,14 @@
 
 namespace husk::runtime {
 
+// A container that is there, with its directory locked. Errors: not_found.
+struct Opened {
+  ContainerDir directory;
+  Record record;
+  Phase phase = Phase::stopped;
+};
+Result<Opened> open_locked(const StateStore& store, const ContainerId& id);
+
 // A container whose init waits for its start, or runs its program already (StartThrough::nothing).
 struct Created {
   ContainerDir directory;  // locked
@@ -46,6 +54,12 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
 
 Status pause_container(const StateStore& store, const ContainerId& id);
 Status resume_container(const StateStore& store, const ContainerId& id);
+
+// Changes limits of a container that has not stopped: all of `change` or nothing, and the saved config.json with
+// them. Zero and absent mean "as it is"; device rules stay as created.
+Status update_container(const StateStore& store, const ContainerId& id, const oci::Resources& change);
+// What config.json says afterwards. Pure.
+oci::Resources merge_resources(const oci::Resources& saved, const oci::Resources& change);
 
 // Writes a decimal pid, without a newline, by rename: presence means "started".
 Status write_pid_file(const std::string& path, pid_t pid);

@@ -53,6 +53,17 @@ Status ContainerDir::write_config(std::string_view text) const {
   return sys::write_all(file.get(), text).during("keep config.json");
 }
 
+Status ContainerDir::replace_config(std::string_view text, const std::function<Status()>& change) const {
+  const auto next = format_text("{}.next", kConfigFile);
+  TRY(write_atomically(fd(), next, text, 0600).during("keep config.json"));
+  auto changed = change();
+  if (!changed.has_value()) {
+    (void)sys::unlinkat(fd(), next);  // overwritten by the next change
+    return changed;
+  }
+  return sys::renameat2(fd(), next, fd(), kConfigFile).during("keep config.json");
+}
+
 Status ContainerDir::lock() const { return sys::flock(directory_.get(), LOCK_EX).during("lock container"); }
 
 Result<bool> ContainerDir::try_lock() const {

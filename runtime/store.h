@@ -3,6 +3,7 @@
 // A verb that changes a container holds the lock of its directory (flock, gone with the process).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@ class ContainerDir {
   Status write(const Record& record) const;
   Result<std::string> read_config() const;
   Status write_config(std::string_view text) const;
+  // Puts another text in its place in two steps: what can fail for want of space comes before `change`.
+  Status replace_config(std::string_view text, const std::function<Status()>& change) const;
   Status lock() const;              // waits
   Result<bool> try_lock() const;    // false: another command works on the container
   void unlock() const;

@@ -13,24 +13,6 @@
 namespace husk::runtime {
 namespace {
 
-struct Opened {
-  ContainerDir directory;
-  Record record;
-  Phase phase = Phase::stopped;
-};
-
-Result<Opened> open_locked(const StateStore& store, const ContainerId& id) {
-  auto directory = TRY(store.open(id));
-  TRY(directory.lock());
-  if (directory.is_gone()) return does_not_exist(id.text());
-  auto record = directory.read();
-  // Its husk was killed before the first record.
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(id.text());
-  if (!record.has_value()) return std::move(record).error();
-  const auto phase = TRY(directory.live_phase(record.value()));
-  return Opened{.directory = std::move(directory), .record = std::move(record).value(), .phase = phase};
-}
-
 Error wrong_state(std::string text) { return Error{Kind::wrong_state, std::move(text)}; }
 
 Status check_startable(const Record& record, Phase phase) {
@@ -131,6 +113,18 @@ Status delete_by_force(const StateStore& store, const ContainerId& id) {
 }
 
 }  // namespace
+
+Result<Opened> open_locked(const StateStore& store, const ContainerId& id) {
+  auto directory = TRY(store.open(id));
+  TRY(directory.lock());
+  if (directory.is_gone()) return does_not_exist(id.text());
+  auto record = directory.read();
+  // Its husk was killed before the first record.
+  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(id.text());
+  if (!record.has_value()) return std::move(record).error();
+  const auto phase = TRY(directory.live_phase(record.value()));
+  return Opened{.directory = std::move(directory), .record = std::move(record).value(), .phase = phase};
+}
 
 Status start_container(const StateStore& store, const ContainerId& id) {
   auto opened = TRY(open_locked(store, id));

@@ -39,6 +39,7 @@ extern const Verb kListVerb;
 extern const Verb kPsVerb;
 extern const Verb kPauseVerb;
 extern const Verb kResumeVerb;
+extern const Verb kUpdateVerb;
 extern const Verb kSpecVerb;
 extern const Verb kFeaturesVerb;
 

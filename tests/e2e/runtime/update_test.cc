@@ -1,0 +1,166 @@
+// husk update on either cgroup version.
+#include <algorithm>
+
+#include "bench.h"
+#include "oci-spec/parse_config.h"
+
+using namespace husk;
+using namespace husk::test;
+
+namespace {
+
+std::string sleeper(Bench& bench) {
+  const auto bundle = bench.bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) {
+    spec.linux.resources.memory = oci::MemoryLimits{.limit = 64 << 20};
+    spec.linux.resources.cpu = oci::CpuLimits{.quota = 50000, .period = 100000};
+    spec.linux.resources.pids_limit = 50;
+  });
+  const auto run = bench.husk({"run", "-d", "-b", bundle, bench.id()});
+  REQUIRE_MESSAGE(run.status.code == 0, run.err);
+  return bench.id();
+}
+
+// The value of a limit as the container's cgroup has it: v2's name, v1's place.
+std::string limit(Bench& bench, Hierarchy hierarchy, const std::string& v2, const std::string& v1) {
+  const auto path = *bench.state(bench.id()).find("cgroupPath")->as_string();
+  const auto mount = std::string{"unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && cat /sys/fs/cgroup"};
+  const auto controller = v1.substr(0, v1.find('/'));
+  const auto shown = hierarchy == Hierarchy::unified
+                         ? bench.shell(mount + path + "/" + v2 + "'")
+                         : bench.shell("cat /sys/fs/cgroup/" + controller + path + v1.substr(v1.find('/')));
+  REQUIRE_MESSAGE(shown.status.code == 0, shown.err);
+  return std::string{trim(shown.out)};
+}
+
+oci::Resources saved(Bench& bench) {
+  const auto text = read_file(bench.root() + "/" + bench.id() + "/config.json");
+  REQUIRE_OK(text);
+  const auto spec = oci::parse_config(text.value());
+  REQUIRE_OK(spec);
+  return spec.value().linux.resources;
+}
+
+// Controllers that this machine keeps in v1 cannot be used in a cgroup2 mount.
+bool has_v2_controllers() {
+  const auto shown = run({.path = "/bin/sh", .arguments = {"sh", "-c", "unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && cat /sys/fs/cgroup/cgroup.controllers'"}});
+  return shown.has_value() && contains(shown.value().out, "memory");
+}
+
+std::vector<Hierarchy> usable() {
+  std::vector<Hierarchy> found;
+  const bool v1 = path_exists("/sys/fs/cgroup/memory");
+  if (v1) found.push_back(Hierarchy::native);
+  if (has_v2_controllers()) found.push_back(Hierarchy::unified);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("update by flags: the kernel and the saved config.json have the new limits, the others stay") {
+  REQUIRE_E2E();
+  REQUIRE(!usable().empty());
+  for (const auto hierarchy : usable()) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    const auto id = sleeper(bench);
+    const auto done = bench.husk({"update", id, "--memory", "96M", "--cpu-quota=20000", "-pids-limit", "33", "--cpuset-cpus", "0"});
+    REQUIRE_MESSAGE(done.status.code == 0, done.err);
+    CHECK(done.out.empty());
+    CHECK(limit(bench, hierarchy, "memory.max", "memory/memory.limit_in_bytes") == std::to_string(96 << 20));
+    CHECK(limit(bench, hierarchy, "pids.max", "pids/pids.max") == "33");
+    const auto quota = limit(bench, hierarchy, "cpu.max", "cpu/cpu.cfs_quota_us");
+    CHECK(quota == (hierarchy == Hierarchy::unified ? "20000 100000" : "20000"));
+    const auto now = saved(bench);
+    CHECK(now.memory->limit == 96 << 20);
+    CHECK(now.cpu->quota == 20000);
+    CHECK(now.cpu->period == 100000);
+    CHECK(now.cpu->cpus == "0");
+    CHECK(now.pids_limit == 33);
+    CHECK(!path_exists(bench.root() + "/" + id + "/config.json.next"));
+  }
+}
+
+TEST_CASE("update --resources: a file, and - for standard input as containerd and CRI-O give it") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto id = sleeper(bench);
+  const auto text = R"({"devices":[{"allow":false,"access":"rwm"}],"memory":{"limit":100663296},"cpu":{"shares":0,"quota":30000},"pids":{"limit":44}})";
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("r.json"), text));
+  const auto file = bench.husk({"update", "-r", bench.path("r.json"), id});
+  CHECK_MESSAGE(file.status.code == 0, file.err);
+  CHECK(saved(bench).pids_limit == 44);
+  CHECK(saved(bench).devices.empty());
+  for (const std::string flag : {"--resources=-", "--resources -", "-resources=-", "-r -"}) {
+    CAPTURE(flag);
+    const auto number = std::to_string(60 + flag.size());
+    const auto piped = bench.shell("echo '{\"pids\":{\"limit\":" + number + "}}' | husk update " + flag + " " + id);
+    CHECK_MESSAGE(piped.status.code == 0, piped.err);
+    CHECK(saved(bench).pids_limit == 60 + static_cast<std::int64_t>(flag.size()));
+  }
+  CHECK(saved(bench).cpu->quota == 30000);
+  CHECK(bench.husk({"exec", id, "true"}).status.code == 0);
+}
+
+TEST_CASE("update changes everything or nothing") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : usable()) {
+    Bench bench{hierarchy};
+    const auto id = sleeper(bench);
+    // The last one is refused by the kernel: there is no such CPU.
+    const auto done = bench.husk({"update", "--memory", "96M", "--pids-limit", "33", "--cpuset-cpus", "8190", id});
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "update limits"), done.err);
+    CHECK(limit(bench, hierarchy, "memory.max", "memory/memory.limit_in_bytes") == std::to_string(64 << 20));
+    CHECK(limit(bench, hierarchy, "pids.max", "pids/pids.max") == "50");
+    CHECK(saved(bench).pids_limit == 50);
+    CHECK(!path_exists(bench.root() + "/" + id + "/config.json.next"));
+  }
+}
+
+TEST_CASE("update refuses bad values by the name of the flag, and what is stopped or unknown") {
+  REQUIRE_E2E();
+  Bench bench;
+  CHECK(contains(bench.husk({"update", "--memory", "1M", "nobody"}).err, "does not exist"));
+  const auto id = sleeper(bench);
+  struct Row {
+    std::vector<std::string> flags;
+    std::string text;
+  };
+  for (const auto& row : {Row{{"--memory", "x"}, "--memory \"x\""}, Row{{"--memory", "9999999999G"}, "--memory"},
+                          Row{{"--memory", "-2"}, "--memory"}, Row{{"--memory", ""}, "--memory"}, Row{{"--cpu-period", "-1"}, "--cpu-period"},
+                          Row{{"--cpu-quota", "1e3"}, "--cpu-quota"}, Row{{"--blkio-weight", "1001"}, "--blkio-weight"},
+                          Row{{"--blkio-weight", "5"}, "blockIO/weight"}, Row{{"--cpu-idle", "2"}, "cpu/idle"},
+                          Row{{"--l3-cache-schema", "L3:0=f"}, "--l3-cache-schema is not supported"},
+                          Row{{"--mem-bw-schema", "MB:0=1"}, "--mem-bw-schema is not supported"}, Row{{}, "requires an argument"},
+                          Row{{"-r", "/nonexistent"}, "read resources"}, Row{{"-r", "/dev/null"}, "--resources"},
+                          Row{{"-r", "/dev/null", "--memory", "1M"}, "exclude each other"}}) {
+    CAPTURE(row.text);
+    auto words = std::vector<std::string>{"update", id};
+    words.insert(words.end(), row.flags.begin(), row.flags.end());
+    const auto done = bench.husk(words);
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, row.text), done.err);
+  }
+  bench.husk({"kill", id, "9"});
+  bench.shell("while husk state " + id + " | grep -q running; do :; done");
+  CHECK(contains(bench.husk({"update", "--memory", "96M", id}).err, "container not running"));
+}
+
+TEST_CASE("update works on a created and on a paused container, and its limits bind") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.shell_bundle("sleep 1000 & sleep 1000 & sleep 1000 & wait");
+  REQUIRE(bench.husk({"create", "-b", bundle, bench.id()}).status.code == 0);
+  const auto created = bench.husk({"update", "--pids-limit", "2", bench.id()});
+  CHECK_MESSAGE(created.status.code == 0, created.err);
+  REQUIRE(bench.husk({"start", bench.id()}).status.code == 0);
+  bench.shell("n=0; while [ \"$(husk ps -f json " + bench.id() + ")\" = '[]' ] && [ $n -lt 100 ]; do n=$((n+1)); done");
+  const auto pids = oci::parse_json(bench.husk({"ps", "-f", "json", bench.id()}).out);
+  REQUIRE_OK(pids);
+  CHECK(pids.value().as_array()->size() <= 2);
+  Bench other;
+  const auto id = sleeper(other);
+  REQUIRE(other.husk({"pause", id}).status.code == 0);
+  CHECK(other.husk({"update", "--cpu-share", "200", id}).status.code == 0);
+  CHECK(other.status(id) == "paused");
+}
