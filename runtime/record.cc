@@ -56,6 +56,7 @@ Result<std::string> string_in(const JsonReader& reader, std::string_view key) {
 struct Stat {
   char state = '?';
   std::uint64_t start_time = 0;
+  int wait_status = 0;  // 0 too when we may not see it
 };
 
 // Fields are counted after the last ')': the name may hold spaces and parentheses.
@@ -65,7 +66,11 @@ Result<Stat> parse_stat(std::string_view text) {
   const auto fields = split(trim(text.substr(close + 1)), ' ');
   constexpr std::size_t kStartTime = 22 - 3;  // field 3 (state) is the first of the rest
   if (fields.size() <= kStartTime || fields[0].empty()) return Error{Kind::internal, "malformed /proc/pid/stat"};
-  return Stat{.state = fields[0][0], .start_time = TRY(parse_uint64(fields[kStartTime]))};
+  Stat stat{.state = fields[0][0], .start_time = TRY(parse_uint64(fields[kStartTime]))};
+  constexpr std::size_t kExitCode = 52 - 3;  // since kernel 3.5
+  const auto status = fields.size() > kExitCode ? parse_int64(fields[kExitCode]) : Result<std::int64_t>{0};
+  stat.wait_status = status.has_value() ? static_cast<int>(status.value()) : 0;
+  return stat;
 }
 
 Result<Stat> read_stat(pid_t pid) {
@@ -98,6 +103,15 @@ Result<std::optional<UniqueFd>> open_alive(const ProcessRef& process) {
   const bool same = stat.value().start_time == process.start_time;
   if (!same || stat.value().state == 'Z' || stat.value().state == 'X') return std::optional<UniqueFd>{};
   return std::optional{std::move(pidfd).value()};
+}
+
+std::optional<int> find_zombie_status(const ProcessRef& process) {
+  if (process.pid <= 0) return std::nullopt;
+  const auto stat = read_stat(process.pid);
+  if (!stat.has_value() || stat.value().state != 'Z' || stat.value().start_time != process.start_time) return std::nullopt;
+  // The kernel shows 0 to those who may not ptrace it; the same right opens this link. Source: man 5 proc.
+  if (!sys::readlinkat(AT_FDCWD, format_text("/proc/{}/ns/user", process.pid)).has_value()) return std::nullopt;
+  return stat.value().wait_status;
 }
 
 std::string write_record(const Record& record) {

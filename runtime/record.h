@@ -33,6 +33,10 @@ Result<ProcessRef> process_ref(pid_t pid);
 // A pidfd of the process while it runs; nothing once it is a zombie or gone.
 Result<std::optional<UniqueFd>> open_alive(const ProcessRef& process);
 
+// The wait status (man 2 wait) of a process that is over and not reaped yet. Nothing when it is reaped, or may not
+// be looked at.
+std::optional<int> find_zombie_status(const ProcessRef& process);
+
 struct Record {
   std::string id;
   Stage stage = Stage::creating;

@@ -64,6 +64,17 @@ Status ContainerDir::replace_config(std::string_view text, const std::function<S
   return sys::renameat2(fd(), next, fd(), kConfigFile).during("keep config.json");
 }
 
+std::optional<int> ContainerDir::find_exit_code() const {
+  const auto text = read_file_at(fd(), kExitFile, 64);
+  if (!text.has_value()) return std::nullopt;
+  const auto code = parse_uint32(text.value());
+  return code.has_value() ? std::optional{static_cast<int>(code.value())} : std::nullopt;
+}
+
+Status ContainerDir::write_exit_code(int code) const {
+  return write_atomically(fd(), kExitFile, format_text("{}", code), 0600).during("keep the exit code");
+}
+
 Status ContainerDir::lock() const { return sys::flock(directory_.get(), LOCK_EX).during("lock container"); }
 
 Result<bool> ContainerDir::try_lock() const {

@@ -1,5 +1,5 @@
 // The state directory: <root>/<id>/ with state.json, config.json (a copy: later edits of the bundle's
-// do not matter, runtime.md#lifecycle step 2) and start.sock (where a created container waits).
+// do not matter, runtime.md#lifecycle step 2), start.sock (where a created container waits) and exit-code.
 // A verb that changes a container holds the lock of its directory (flock, gone with the process).
 #pragma once
 
@@ -19,6 +19,7 @@ namespace husk::runtime {
 inline constexpr const char* kStateFile = "state.json";
 inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kStartSocket = "start.sock";
+inline constexpr const char* kExitFile = "exit-code";
 
 // One container's directory.
 class ContainerDir {
@@ -33,6 +34,9 @@ class ContainerDir {
   Status write_config(std::string_view text) const;
   // Puts another text in its place in two steps: what can fail for want of space comes before `change`.
   Status replace_config(std::string_view text, const std::function<Status()>& change) const;
+  // How the container's program ended, once somebody who knew it has written it down.
+  std::optional<int> find_exit_code() const;
+  Status write_exit_code(int code) const;
   Status lock() const;              // waits
   Result<bool> try_lock() const;    // false: another command works on the container
   void unlock() const;

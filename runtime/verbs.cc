@@ -1,4 +1,3 @@
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -46,13 +45,6 @@ Result<oci::Hooks> start_hooks(const ContainerDir& directory, const Record& reco
   if (!record.has_late_hooks) return oci::Hooks{};
   auto spec = TRY(saved_spec(directory));
   return std::move(spec.hooks);
-}
-
-// Waits until the process is over; it need not be a child of ours. Source: man 2 pidfd_open.
-Status wait_until_over(const UniqueFd& pidfd) {
-  std::vector<sys::PollEntry> entries{{.fd = pidfd.get(), .events = POLLIN}};
-  const auto ready = sys::poll(entries, -1);
-  return ready.has_value() ? ok() : Status{ready.error()};
 }
 
 // SIGKILL reaches a process in the v1 freezer only after the thaw.

@@ -145,6 +145,9 @@ struct WaitResult {
   bool stopped = false;
 };
 Result<WaitResult> waitid_pidfd(int pidfd, int options);
+// The wait status (man 2 wait) of a process that its parent has reaped, while this pidfd was open; a child of anybody's.
+// Nothing while it is not reaped, and until kernel 6.15. Source: linux/pidfd.h, PIDFD_GET_INFO.
+std::optional<int> find_reaped_status(int pidfd);
 Result<WaitResult> waitid_any(int options);             // ECHILD is Kind::not_found
 Result<WaitResult> waitpid(pid_t pid, int options = 0);
 Status unshare(int flags);

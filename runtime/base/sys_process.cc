@@ -90,6 +90,28 @@ Result<WaitResult> waitid_pidfd(int pidfd, int options) {
   return wait_for(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), options, "pidfd");
 }
 
+namespace {
+
+// linux/pidfd.h of kernel 6.15, which Debian 12 does not have.
+struct PidfdInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroup_id;
+  std::array<std::uint32_t, 11> ids;
+  std::int32_t exit_code;
+};
+static_assert(sizeof(PidfdInfo) == 64);
+constexpr std::uint64_t kPidfdInfoExit = 1U << 3U;
+constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+
+}  // namespace
+
+std::optional<int> find_reaped_status(int pidfd) {
+  PidfdInfo info{};
+  info.mask = kPidfdInfoExit;
+  if (failed(::ioctl(pidfd, kPidfdGetInfo, &info)) || (info.mask & kPidfdInfoExit) == 0) return std::nullopt;
+  return info.exit_code;
+}
+
 Result<WaitResult> waitid_any(int options) { return wait_for(P_ALL, 0, options, "any"); }
 
 Result<WaitResult> waitpid(pid_t pid, int options) {

@@ -24,7 +24,8 @@ Status print(std::string_view text) { return sys::write_all(STDOUT_FILENO, text)
 namespace {
 
 constexpr std::array kVerbs{&kCreateVerb, &kStartVerb, &kStateVerb,  &kKillVerb,   &kDeleteVerb, &kRunVerb,     &kExecVerb,
-                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kSpecVerb,   &kFeaturesVerb};
+                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kWaitVerb,   &kSpecVerb,
+                            &kFeaturesVerb};
 
 // Known to other runtimes and planned here: refused by name, never ignored.
 struct Planned {
@@ -34,8 +35,7 @@ struct Planned {
 constexpr std::array kPlanned{Planned{"events", "husk ps and the files of the container's cgroup show its use"},
                               Planned{"checkpoint", "containers cannot be saved yet"},
                               Planned{"restore", "containers cannot be saved yet"},
-                              Planned{"mounts", "give the mounts in config.json"},
-                              Planned{"wait", "husk run waits; else watch the pid file's process"}};
+                              Planned{"mounts", "give the mounts in config.json"}};
 
 constexpr std::array kGlobals{
     Option{0, "root", "DIR", "where the state of containers is kept (default /run/husk)"},

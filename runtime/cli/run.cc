@@ -42,7 +42,10 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   TRY(finish_or_destroy(created, options.pid_file));
   if (!foreground.has_value()) return 0;
   const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal)));
-  if (parsed.has("keep")) return status;
+  if (parsed.has("keep")) {
+    TRY(created.directory.write_exit_code(status));
+    return status;
+  }
   TRY(created.directory.lock());
   if (created.directory.is_gone()) return status;  // somebody deleted it meanwhile
   TRY(runtime::destroy(created.directory, created.record, created.hooks));
