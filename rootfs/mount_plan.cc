@@ -43,9 +43,11 @@ Status plan_bind(const MountOptions& options, const oci::Mount& mount, MountOp& 
   op.type.clear();
   op.recursive_bind = options.recursive_bind || mount.type == "rbind";
   if (mount.source.empty()) return Error{Kind::invalid, "a bind mount needs a source"};
-  if (!options.data.empty())
-    return Error{Kind::invalid,
-                 format_text("option {} means nothing on a bind mount", quote(options.data.front().first))};
+  for (const auto& [key, value] : options.data) {
+    if (value.empty())  // "r0" for "ro" must not become a writable mount
+      return Error{Kind::invalid, format_text("option {} means nothing on a bind mount", quote(key))};
+    op.unused = key;
+  }
   if (options.copy_up) return Error{Kind::invalid, "tmpcopyup works on tmpfs only"};
   return ok();
 }

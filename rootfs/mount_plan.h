@@ -30,6 +30,7 @@ struct MountOp {
   std::uint64_t propagation = 0;        // MS_* of the (r)shared… options; 0 = private is left as made
   bool propagation_recursive = false;
   bool copy_up = false;                 // tmpcopyup
+  std::string unused;                   // a file system's "key=value" on a bind mount, which man 2 mount ignores
   bool id_map = false;
   bool id_map_recursive = false;
   std::vector<oci::IdMapping> uid_mappings;

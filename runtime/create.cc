@@ -67,6 +67,12 @@ Record first_record(const ContainerPlan& plan) {
           .annotations = plan.annotations};
 }
 
+void warn_of_unused(const rootfs::RootfsPlan& plan) {
+  for (const auto& op : plan.mounts)
+    if (!op.unused.empty())
+      log::warning(format_text("{}: option {} means nothing on a bind mount and is left out", quote(op.pointer), quote(op.unused)));
+}
+
 // Room 4: from here on the id is ours and `delete --force` finds what we do.
 Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& options, const Record& record,
                              const std::string& config, Rollback& undo) {
@@ -140,6 +146,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   // Somebody else's processes may be alive in the container's pid namespace.
   if ((plan.namespaces.clone_flags & CLONE_NEWPID) == 0) TRY(run_from_readonly_mount(options.preserve_fds));
   const auto console = TRY(connect_console(plan, options));
+  warn_of_unused(plan.rootfs);
 
   Rollback undo;
   auto record = first_record(plan);

@@ -62,6 +62,9 @@ TEST_CASE("a bind mount needs a source and takes no options of a file system") {
   CHECK(contains(refused({.destination = "/a", .type = "bind"}), "\"/mounts/3\": mount on \"/a\": a bind mount needs a source"));
   CHECK(contains(refused({.destination = "/a", .type = "bind", .source = "/s", .options = {"r0"}}), "option \"r0\" means nothing"));
   CHECK(contains(refused({.destination = "/a", .type = "bind", .source = "/s", .options = {"tmpcopyup"}}), "tmpfs only"));
+  const auto sized = planned({.destination = "/a", .type = "bind", .source = "/s", .options = {"size=1k"}});
+  CHECK(sized.unused == "size");
+  CHECK(sized.settings.empty());
   CHECK(planned({.destination = "/a", .type = "bind", .source = "/s", .options = {"bind", "sync", "ro"}}).settings.empty());
 }
 
