@@ -64,6 +64,14 @@ void add_rule(std::string& key, const oci::SeccompRule& rule) {
   }
 }
 
+// Another build of husk of the same version may compile otherwise.
+std::string own_build() {
+  const auto own = sys::fstatat(AT_FDCWD, "/proc/self/exe", 0);
+  if (!own.has_value()) return "";
+  const auto& time = own.value().st_mtim;
+  return format_text("{} {}.{:09}", own.value().st_size, time.tv_sec, time.tv_nsec);
+}
+
 // Only a plain file that nobody else can write.
 std::optional<std::string> read_entry(const std::string& path) {
   const auto file = sys::openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
@@ -150,7 +158,7 @@ std::optional<SeccompFilter> decode_filter(std::string_view key, std::string_vie
 }
 
 Result<SeccompFilter> SeccompCache::get(const oci::Seccomp& profile) const {
-  const auto key = seccomp_key(profile);
+  const auto key = seccomp_key(profile) + own_build();
   const auto name = seccomp_entry_name(key);
   if (const auto entry = read_entry(format_text("{}/{}", directory_, name)); entry.has_value())
     if (auto kept = decode_filter(key, *entry); kept.has_value()) return std::move(*kept);

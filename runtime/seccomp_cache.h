@@ -23,7 +23,8 @@ class SeccompCache {
   std::string directory_;
 };
 
-// All that decides the filter: the profile in canonical form, husk, libseccomp, the machine. Pure.
+// What decides the filter: the profile in canonical form, husk's version, libseccomp, the machine. Pure; an entry's
+// key has the size and time of husk's own file behind it.
 std::string seccomp_key(const oci::Seccomp& profile);
 std::string seccomp_entry_name(std::string_view key);
 // One entry: header, key, program, checksum. decode: nullopt unless all of it is whole and of that key.

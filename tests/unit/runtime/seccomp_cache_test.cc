@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <cstring>
+
 #include "base/file.h"
 #include "base/format.h"
 #include "base/sys.h"
@@ -27,8 +29,25 @@ bool same(const SeccompFilter& a, const SeccompFilter& b) {
   return encode_filter("", a) == encode_filter("", b);
 }
 
-std::string path_of(const std::string& directory, const oci::Seccomp& profile) {
-  return directory + "/" + seccomp_entry_name(seccomp_key(profile));
+// The one entry of `directory`, and the key that stands in it.
+struct Entry {
+  std::string path;
+  std::string key;
+};
+Entry only_entry(const std::string& directory) {
+  const auto opened = sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+  REQUIRE_OK(opened);
+  const auto names = sys::list_dir(opened.value().get());
+  REQUIRE_OK(names);
+  REQUIRE(names.value().size() == 1);
+  Entry entry{.path = directory + "/" + names.value().front().name, .key = {}};
+  const auto text = read_file(entry.path);
+  REQUIRE_OK(text);
+  std::uint32_t size = 0;  // at offset 16 of the header, which has 32 bytes
+  std::memcpy(&size, text.value().data() + 16, sizeof size);
+  entry.key = text.value().substr(32, size);
+  REQUIRE(names.value().front().name == seccomp_entry_name(entry.key));
+  return entry;
 }
 
 }  // namespace
@@ -41,7 +60,8 @@ TEST_CASE("a kept filter is read, not compiled again") {
   REQUIRE_OK(cache.get(profile));
   // Another program under the same key shows where the next answer comes from.
   const SeccompFilter marked{.program = {{.code = 6, .jt = 0, .jf = 0, .k = 42}}, .flags = 2};
-  REQUIRE_OK(write_atomically(AT_FDCWD, path_of(directory, profile), encode_filter(seccomp_key(profile), marked), 0600));
+  const auto entry = only_entry(directory);
+  REQUIRE_OK(write_atomically(AT_FDCWD, entry.path, encode_filter(entry.key, marked), 0600));
   const auto again = cache.get(profile);
   REQUIRE_OK(again);
   CHECK(same(again.value(), marked));
@@ -54,7 +74,7 @@ TEST_CASE("whatever stands in the way of a kept filter, the compiled one is the 
   const auto profile = profile_of("read");
   const auto compiled = compile_seccomp(profile).value();
   REQUIRE_OK(cache.get(profile));
-  const auto path = path_of(directory, profile);
+  const auto path = only_entry(directory).path;
   const auto good = read_file(path).value();
   auto flipped = good;
   flipped.back() = static_cast<char>(flipped.back() ^ 1);
@@ -76,8 +96,8 @@ TEST_CASE("an entry that others can write, a link and a directory are no entries
   const auto profile = profile_of("read");
   const auto compiled = compile_seccomp(profile).value();
   REQUIRE_OK(cache.get(profile));
-  const auto path = path_of(directory, profile);
-  const auto marked = encode_filter(seccomp_key(profile), {.program = {{.code = 6, .jt = 0, .jf = 0, .k = 42}}, .flags = 0});
+  const auto [path, key] = only_entry(directory);
+  const auto marked = encode_filter(key, {.program = {{.code = 6, .jt = 0, .jf = 0, .k = 42}}, .flags = 0});
   REQUIRE_OK(write_atomically(AT_FDCWD, path, marked, 0600));
   REQUIRE_OK(sys::fchmodat(AT_FDCWD, path, 0666));
   CHECK(same(cache.get(profile).value(), compiled));
