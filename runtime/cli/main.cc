@@ -24,16 +24,15 @@ Status print(std::string_view text) { return sys::write_all(STDOUT_FILENO, text)
 namespace {
 
 constexpr std::array kVerbs{&kCreateVerb, &kStartVerb, &kStateVerb,  &kKillVerb,   &kDeleteVerb, &kRunVerb,     &kExecVerb,
-                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kWaitVerb,   &kSpecVerb,
-                            &kFeaturesVerb};
+                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kWaitVerb,   &kEventsVerb,
+                            &kSpecVerb,   &kFeaturesVerb};
 
 // Known to other runtimes and planned here: refused by name, never ignored.
 struct Planned {
   std::string_view name;
   std::string_view hint;
 };
-constexpr std::array kPlanned{Planned{"events", "husk ps and the files of the container's cgroup show its use"},
-                              Planned{"checkpoint", "containers cannot be saved yet"},
+constexpr std::array kPlanned{Planned{"checkpoint", "containers cannot be saved yet"},
                               Planned{"restore", "containers cannot be saved yet"},
                               Planned{"mounts", "give the mounts in config.json"}};
 

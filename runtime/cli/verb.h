@@ -41,6 +41,7 @@ extern const Verb kPauseVerb;
 extern const Verb kResumeVerb;
 extern const Verb kUpdateVerb;
 extern const Verb kWaitVerb;
+extern const Verb kEventsVerb;
 extern const Verb kSpecVerb;
 extern const Verb kFeaturesVerb;
 
