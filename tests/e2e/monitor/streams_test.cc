@@ -332,7 +332,8 @@ TEST_CASE("exec: a time-out kills the exec's processes and only those") {
   CHECK(reply.error_kind == "timed_out");
   CHECK(now_monotonic_ns() - begin < 5'000'000'000);
   int found = 0;
-  for (const auto line : split(out.text(), '\n')) {
+  const auto text = out.text();
+  for (const auto line : split(text, '\n')) {
     if (line.empty()) continue;
     ++found;
     const auto stat = read_file(format_text("/proc/{}/stat", line));  // gone, or a zombie being reaped
