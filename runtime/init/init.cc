@@ -10,6 +10,7 @@
 #include "hooks.h"
 #include "init/credentials.h"
 #include "init/join.h"
+#include "init/loopback.h"
 #include "init/process_setup.h"
 #include "init/signals.h"
 #include "init/terminal.h"
@@ -78,6 +79,7 @@ Status enter_namespaces(const InitInput& input) {
   // A change of user clears it. Source: man 2 PR_SET_PDEATHSIG.
   TRY(sys::set_parent_death_signal(SIGKILL));
   TRY(fault_point("namespaces"));
+  if ((namespaces.clone_flags & CLONE_NEWNET) != 0) TRY(raise_loopback().during("bring up the loopback device"));
   return name_host(input);
 }
 

@@ -45,6 +45,21 @@ TEST_CASE("config-linux.md#namespaces: every listed one is new, one that is not 
   }
 }
 
+TEST_CASE("a new network namespace has its loopback device up, with a user namespace too") {
+  REQUIRE_E2E();
+  for (const bool mapped : {false, true}) {
+    CAPTURE(mapped);
+    Bench bench;
+    const auto bundle = bench.shell_bundle("cat /sys/class/net/lo/flags; nc -l -p 8000 -e echo answer & "
+                                           "for i in 1 2 3 4 5 6 7 8 9; do nc 127.0.0.1 8000 && break; usleep 100000; done",
+                                           [&](oci::Spec& spec) { if (mapped) map_ids(spec, 100000); });
+    const auto done = bench.husk({"run", "-b", bundle, bench.id()});
+    CHECK_MESSAGE(done.status.code == 0, done.err);
+    CHECK_MESSAGE(contains(done.out, "0x9\n"), done.out);  // IFF_UP | IFF_LOOPBACK
+    CHECK_MESSAGE(contains(done.out, "answer\n"), done.out);
+  }
+}
+
 TEST_CASE("config-linux.md#namespaces: path joins the namespaces of another container, as in a pod") {
   REQUIRE_E2E();
   for (const auto hierarchy : kBoth) {
