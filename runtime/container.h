@@ -52,6 +52,13 @@ Status delete_container(const StateStore& store, const ContainerId& id, bool for
 // The end of it, with the directory locked.
 Status destroy(const ContainerDir& directory, const Record& record, const oci::Hooks& hooks);
 
+// What --force does once the lock is held. A directory without a record is removed alone.
+Status remove_locked(const ContainerDir& directory);
+
+// Containers whose create was killed: nobody holds their lock, and their record is missing or says "creating".
+// Removes them with their cgroups; their ids.
+Result<std::vector<std::string>> collect_cut_short(const StateStore& store, bool dry_run);
+
 Status pause_container(const StateStore& store, const ContainerId& id);
 Status resume_container(const StateStore& store, const ContainerId& id);
 

@@ -96,12 +96,7 @@ Status delete_by_force(const StateStore& store, const ContainerId& id) {
   const auto directory = store.open(id);
   if (!directory.has_value()) return directory.error().kind() == Kind::not_found ? ok() : Status{directory.error()};
   TRY(lock_by_force(directory.value()));
-  if (directory.value().is_gone()) return ok();
-  const auto record = directory.value().read();
-  if (record.has_value()) return destroy(directory.value(), record.value(), saved_hooks(directory.value(), record.value()));
-  // Killed before its first record: there is only the directory.
-  if (record.error().kind() != Kind::not_found) log::warning(record.error().to_string());
-  return directory.value().remove();
+  return directory.value().is_gone() ? ok() : remove_locked(directory.value());
 }
 
 }  // namespace
@@ -175,6 +170,14 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     return cgroup.error();
   }
   run_all_hooks(hooks.poststop, "poststop", make_state(record, Phase::stopped));
+  return directory.remove();
+}
+
+Status remove_locked(const ContainerDir& directory) {
+  const auto record = directory.read();
+  if (record.has_value()) return destroy(directory, record.value(), saved_hooks(directory, record.value()));
+  // Killed before its first record: there is only the directory.
+  if (record.error().kind() != Kind::not_found) log::warning(record.error().to_string());
   return directory.remove();
 }
 

@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::array kVerbs{&kCreateVerb, &kStartVerb, &kStateVerb,  &kKillVerb,   &kDeleteVerb, &kRunVerb,     &kExecVerb,
                             &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kWaitVerb,   &kEventsVerb,
-                            &kSpecVerb,   &kFeaturesVerb};
+                            &kGcVerb,     &kSpecVerb,   &kFeaturesVerb};
 
 // Known to other runtimes and planned here: refused by name, never ignored.
 struct Planned {

@@ -42,6 +42,7 @@ extern const Verb kResumeVerb;
 extern const Verb kUpdateVerb;
 extern const Verb kWaitVerb;
 extern const Verb kEventsVerb;
+extern const Verb kGcVerb;
 extern const Verb kSpecVerb;
 extern const Verb kFeaturesVerb;
 

@@ -6,7 +6,7 @@ using namespace husk::test;
 
 namespace {
 
-constexpr std::array kVerbs{"create", "start", "state", "kill", "delete", "run", "exec", "list", "ps", "pause", "resume", "update", "wait", "events", "spec", "features"};
+constexpr std::array kVerbs{"create", "start", "state", "kill", "delete", "run", "exec", "list", "ps", "pause", "resume", "update", "wait", "events", "gc", "spec", "features"};
 
 // "--long" names in a help text.
 std::vector<std::string> long_options(const std::string& help) {
