@@ -13,6 +13,7 @@
 #include "foreground.h"
 #include "hooks.h"
 #include "oci-spec/parse_config.h"
+#include "pidfd_socket.h"
 #include "self_protect.h"
 
 namespace husk::runtime {
@@ -35,10 +36,12 @@ void use_own_size(ProcessPlan& process) {
 struct Console {
   UniqueFd child;   // where init sends the master
   UniqueFd master;  // our end, when the terminal is ours
+  UniqueFd pidfd;   // --pidfd-socket, reached before anything is made
 };
 
 Result<Console> connect_console(const ContainerPlan& plan, const CreateOptions& options) {
   Console console;
+  console.pidfd = TRY(connect_pidfd_socket(options.pidfd_socket));
   if (!plan.process.has_value() || !plan.process->terminal) return console;
   if (!options.console_socket.empty()) {
     console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));
@@ -114,10 +117,11 @@ Status set_up(const SpawnInput& input, Created& created) {
 }
 
 // Room 8: the pid file is the last thing: its presence means "created".
-Status commit(Created& created, const CreateOptions& options, StartThrough through, Rollback& undo) {
+Status commit(Created& created, const CreateOptions& options, StartThrough through, const Console& console, Rollback& undo) {
   created.record.stage = through == StartThrough::socket ? Stage::created : Stage::running;
   TRY(created.directory.write(created.record));
   TRY(fault_point("commit"));
+  TRY(send_pidfd(console.pidfd, created.init.pidfd));
   if (options.pid_file.empty()) return ok();
   undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
   TRY(write_pid_file(options.pid_file, created.init.pid));
@@ -171,7 +175,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
                   .init = std::move(init),
                   .terminal = UniqueFd{}};
   TRY(set_up(input, created));
-  TRY(commit(created, options, through, undo));
+  TRY(commit(created, options, through, console, undo));
   if (console.master.is_open()) {
     auto received = TRY(sys::receive_message(console.master.get(), 64));
     if (received.fds.size() != 1) return Error{Kind::internal, "the container's init sent no terminal"};

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "container.h"
 #include "init/exec_init.h"
+#include "pidfd_socket.h"
 #include "plan.h"
 #include "self_protect.h"
 
@@ -101,9 +102,11 @@ Result<Namespaces> namespaces_of(const Target& target) {
 struct Console {
   UniqueFd child;
   UniqueFd master;
+  UniqueFd pidfd;  // --pidfd-socket
 };
 Result<Console> connect_console(const oci::Process& process, const ExecOptions& options) {
   Console console;
+  console.pidfd = TRY(connect_pidfd_socket(options.pidfd_socket));
   if (!process.terminal) return console;
   if (!options.console_socket.empty()) {
     console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));
@@ -195,6 +198,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     if (received.fds.size() != 1) return Error{Kind::internal, "the process sent no terminal"};
     started.terminal = std::move(received.fds.front());
   }
+  TRY(send_pidfd(console.pidfd, started.pidfd));
   if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, clone.pid));
   undo.commit();
   return started;

@@ -25,6 +25,7 @@ struct ExecOptions {
   bool detach = false;
   std::string pid_file;
   std::string console_socket;
+  std::string pidfd_socket;
   int preserve_fds = 0;
   bool no_new_privileges = false;
   std::vector<std::string> caps;

@@ -22,6 +22,7 @@ struct CreateOptions {
   std::string bundle;           // absolute
   std::string config_path;      // "" = <bundle>/config.json
   std::string console_socket;   // "" = none
+  std::string pidfd_socket;     // "" = none
   std::string pid_file;         // "" = none
   bool no_pivot = false;
   bool new_keyring = true;

@@ -8,7 +8,7 @@
 namespace husk::cli {
 namespace {
 
-constexpr std::array kOptions{kBundleOption,      kConfigOption,    kConsoleSocketOption, kPidFileOption,
+constexpr std::array kOptions{kBundleOption,      kConfigOption,    kConsoleSocketOption, kPidfdSocketOption, kPidFileOption,
                               kNoPivotOption,     kNoKeyringOption, kPreserveFdsOption,   kNoSubreaperOption,
                               Option{0, "print-plan", "", "print what would be done, and do nothing"}, kHelpOption};
 

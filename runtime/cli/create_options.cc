@@ -39,6 +39,7 @@ Result<runtime::CreateOptions> make_create_options(const Globals& globals, const
     options.bundle.pop_back();
   options.config_path = TRY(absolute_or_empty(parsed.text("config")));
   options.console_socket = TRY(absolute_or_empty(parsed.text("console-socket")));
+  options.pidfd_socket = TRY(absolute_or_empty(parsed.text("pidfd-socket")));
   options.pid_file = TRY(absolute_or_empty(parsed.text("pid-file")));
   options.no_pivot = parsed.has("no-pivot");
   options.new_keyring = !parsed.has("no-new-keyring");

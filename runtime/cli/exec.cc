@@ -18,6 +18,7 @@ constexpr std::array kOptions{Option{'p', "process", "FILE", "JSON file with the
                               Option{'d', "detach", "", "do not wait for the end of the process"},
                               kPidFileOption,
                               kConsoleSocketOption,
+                              kPidfdSocketOption,
                               kPreserveFdsOption,
                               Option{0, "no-new-privs", "", "set no_new_privs"},
                               Option{'c', "cap", "NAME", "add a capability; may be repeated"},
@@ -63,6 +64,7 @@ Result<runtime::ExecOptions> make_options(const Parsed& parsed) {
   options.detach = parsed.has("detach");
   options.pid_file = parsed.text("pid-file");
   options.console_socket = parsed.text("console-socket");
+  options.pidfd_socket = parsed.text("pidfd-socket");
   options.preserve_fds = TRY(parsed.number("preserve-fds", 0));
   options.no_new_privileges = parsed.has("no-new-privs");
   options.caps = parsed.all("cap");

@@ -12,6 +12,7 @@ namespace {
 constexpr std::array kOptions{kBundleOption,
                               kConfigOption,
                               kConsoleSocketOption,
+                              kPidfdSocketOption,
                               kPidFileOption,
                               kNoPivotOption,
                               kNoKeyringOption,
