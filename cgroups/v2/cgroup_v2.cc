@@ -172,6 +172,14 @@ Status adopt_empty(const std::string& directory) {
   return write_existing(AT_FDCWD, directory + "/cgroup.freeze", "0");
 }
 
+// Source: cgroup-v2.rst, "Threads": below a parent that shares its resources among threads.
+Status check_takes_processes(const std::string& directory) {
+  if (trim(read_text(directory + "/cgroup.type")) != "domain invalid") return ok();
+  return Error{Kind::busy, format_text("cgroup {} can hold no processes: its parent has processes of its own and "
+                                       "controllers enabled for threads", quote(directory))}
+      .hint("choose a parent without processes of its own");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
@@ -184,6 +192,7 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   if (!fresh.has_value() && fresh.error().kind() != Kind::exists) return fresh.error();
   if (!fresh.has_value()) TRY(adopt_empty(directory));
   TRY(enable_controllers(kMount, plan.path, plan.files));
+  TRY(check_takes_processes(directory));
   TRY(write_targets(targets_of(directory, plan.files)).during("write cgroup limits"));
   auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
   if (devices == Devices::now) TRY(attach_device_filter(fd.get(), plan.device_rules));

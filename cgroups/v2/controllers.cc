@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <string_view>
 
 #include "base/file.h"
@@ -27,15 +28,19 @@ Error missing(const std::string& directory, const std::string& controller) {
             "delegated to us by the parent's cgroup.subtree_control");
 }
 
-// One write for all; one for each when that fails, so that a refused optional one does not matter.
+// One write for all; one for each when that fails, so that a refused optional one does not matter. Not below
+// processes (EBUSY): cpu and pids alone would be taken there, and make the parent a root of threads, below which
+// a new cgroup takes no process at all. Source: cgroup-v2.rst, "Threads".
 Status enable(const std::string& directory, const std::vector<std::string>& absent,
               const std::vector<std::string>& needed) {
   const auto file = directory + "/cgroup.subtree_control";
   std::string all;
   for (const auto& controller : absent) all += format_text("{}+{}", all.empty() ? "" : " ", controller);
-  if (write_existing(AT_FDCWD, file, all).has_value()) return ok();
+  const auto together = write_existing(AT_FDCWD, file, all);
+  if (together.has_value()) return ok();
+  const bool has_processes = together.error().os_errno() == EBUSY;
   for (const auto& controller : absent) {
-    const auto done = write_existing(AT_FDCWD, file, "+" + controller);
+    const auto done = has_processes ? together : write_existing(AT_FDCWD, file, "+" + controller);
     if (!done.has_value() && holds(needed, controller))
       return explain(done.error(), file).during(format_text("enable cgroup controller {}", quote(controller)));
   }

@@ -39,9 +39,22 @@ class PrivateMounts {
 };
 
 // The host's cgroup2 hierarchy at /sys/fs/cgroup, as on a v2 host; only this process sees it there.
+// On a v2 host it is there already (mounting the same once more on top is EBUSY): this copy is ours.
 struct Cgroup2Host : PrivateMounts {
-  Cgroup2Host() { REQUIRE_OK(sys::mount("none", "/sys/fs/cgroup", "cgroup2", 0, "")); }
+  Cgroup2Host() {
+    if (!path_exists("/sys/fs/cgroup/cgroup.controllers"))
+      REQUIRE_OK(sys::mount("none", "/sys/fs/cgroup", "cgroup2", 0, ""));
+  }
 };
+
+// Why `controller` cannot limit anything here; empty when it can.
+inline std::string without_controller(const std::string& controller) {
+  const auto found = read_file("/sys/fs/cgroup/cgroup.controllers");
+  REQUIRE_OK(found);
+  for (const auto name : split(trim(found.value()), ' '))
+    if (name == controller) return "";
+  return format_text("cgroup v2 has no {} controller on this host", controller);
+}
 
 inline std::string own_path() { return "/husk-test-" + random_hex(6); }
 

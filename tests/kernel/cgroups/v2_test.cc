@@ -186,7 +186,11 @@ TEST_CASE("removal kills what is left, in sub-cgroups too") {
   const Cgroup2Host host;
   const auto path = own_path();
   auto outer = make(plan_of(Version::v2, path));
-  auto inner = make(plan_of(Version::v2, path + "/inner/deep"));
+  // As a container makes them: without controllers, which would keep processes out of the parent.
+  for (const auto* name : {"/inner", "/inner/deep"}) REQUIRE_OK(sys::mkdirat(AT_FDCWD, kRoot + path + name, 0755));
+  auto opened = open(path + "/inner/deep", Version::v2);
+  REQUIRE_OK(opened);
+  const auto inner = std::move(opened).value();
   auto in_outer = start_child(fork_for_ever, outer->clone_fd());
   auto in_inner = start_child(fork_for_ever, inner->clone_fd());
   wait_for_forks(*outer);
