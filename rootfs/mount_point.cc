@@ -82,6 +82,15 @@ Status check_not_in_proc(const UniqueFd& fd, const std::string& path) {
   return Error{Kind::invalid, format_text("{} leads into /proc, which no mount may cover", quote(path))};
 }
 
+// The root covered by a mount stays the root of the first process; who enters later would get the mount.
+Status check_not_root(const UniqueFd& fd, const Ground& ground, const std::string& path) {
+  const auto place = TRY(sys::fstat(fd.get()));
+  const auto root = TRY(sys::fstat(ground.root.fd()));
+  if (place.st_dev != root.st_dev || place.st_ino != root.st_ino) return ok();
+  return Error{Kind::invalid, format_text("{} leads to the rootfs itself, which no mount may cover", quote(path))}.hint(
+      "fix the image: it has a symbolic link there");
+}
+
 Result<MountPoint> make_missing(const Ground& ground, const std::string& path, const Wanted& wanted) {
   const bool file = TRY(wants_file(wanted));
   if (file) return make_file(ground, path);
@@ -118,6 +127,7 @@ Result<MountPoint> open_mount_point(const Ground& ground, const std::string& pat
   if (!behind.has_value() && behind.error().os_errno() == ENOENT) return make_missing(ground, path, wanted);
   if (!behind.has_value()) return std::move(behind).error();
   TRY(check_not_in_proc(behind.value(), path));
+  TRY(check_not_root(behind.value(), ground, path));
   return MountPoint{.fd = std::move(behind).value(), .existed = true};
 }
 

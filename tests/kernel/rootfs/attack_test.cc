@@ -96,6 +96,17 @@ TEST_CASE("CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-54867: proc 
   }
 }
 
+TEST_CASE("no mount covers the rootfs through a link: exec would enter the mount instead of the image") {
+  for (const auto* target : {"/", ".", "../..", "etc/.."}) {
+    CAPTURE(target);
+    Bundle linked;
+    linked.image_dir("/etc");
+    linked.image_link("/dev", target);
+    linked.mount({.destination = "/dev", .type = "tmpfs", .source = "tmpfs"});
+    CHECK(contains(linked.refused(), "leads to the rootfs itself"));
+  }
+}
+
 TEST_CASE("CVE-2019-16884: no mount covers a part of /proc, by name or through a link, and no fake /proc is bound") {
   Bundle named;
   named.usual_mounts();
