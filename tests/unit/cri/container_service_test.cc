@@ -95,6 +95,18 @@ TEST_CASE("CreateContainer: wrong requests and a full disk leave nothing behind"
   CHECK(bench.node().containers.list().empty());
 }
 
+TEST_CASE("a seccomp profile that is a FIFO is refused at once: nobody waits for a writer") {
+  Bench bench;
+  const auto pod = bench.pods().run(pod_config()).value();
+  auto config = container_config();
+  const std::string fifo = bench.directory / "fifo";
+  REQUIRE_OK(sys::mkfifoat(AT_FDCWD, fifo, 0600));
+  config.seccomp = SecurityProfile{.type = ProfileType::localhost, .localhost_ref = fifo};
+  const auto id = bench.containers().create(pod, config);
+  REQUIRE_FALSE(id.has_value());
+  CHECK_MESSAGE(id.error().to_string().find("is no regular file") != std::string::npos, id.error().to_string());
+}
+
 TEST_CASE("a repeated CreateContainer gives the container that is not started yet") {
   Bench bench;
   const auto pod = bench.pods().run(pod_config()).value();
