@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -49,6 +51,16 @@ inline std::string program(const std::string& name) {
   REQUIRE(self.has_value());
   const auto tests = self.value().substr(0, self.value().rfind('/'));
   return tests.substr(0, tests.rfind('/')) + "/bin/" + name;
+}
+
+// For what another process does a moment later: looks every 5 ms, for 5 s at most.
+inline bool eventually(const std::function<bool()>& is_so) {
+  for (int look = 0; look < 1000; ++look) {
+    if (is_so()) return true;
+    std::vector<sys::PollEntry> nothing;
+    (void)sys::poll(nothing, 5);
+  }
+  return false;
 }
 
 inline bool is_root() { return ::geteuid() == 0; }

@@ -336,8 +336,11 @@ TEST_CASE("exec: a time-out kills the exec's processes and only those") {
   for (const auto line : split(text, '\n')) {
     if (line.empty()) continue;
     ++found;
-    const auto stat = read_file(format_text("/proc/{}/stat", line));  // gone, or a zombie being reaped
-    CHECK((!stat.has_value() || stat.value().find(") Z") != std::string::npos));
+    const auto is_over = [&] {  // gone, or a zombie being reaped; SIGKILL takes effect a moment after it is sent
+      const auto stat = read_file(format_text("/proc/{}/stat", line));
+      return !stat.has_value() || stat.value().find(") Z") != std::string::npos;
+    };
+    CHECK(eventually(is_over));
   }
   CHECK(found == 3);
   CHECK(sys::kill(init, 0).has_value());
