@@ -171,6 +171,18 @@ class LayerFetch {
   std::optional<Error> failure_;
 };
 
+// An index offers a choice; a manifest alone says only in its config what it is for. Without a wish of the caller
+// another architecture is let pass: binfmt_misc may have an emulator for it.
+Status check_platform(const oci::ImageConfig& image, const Platform& wanted, bool asked_for) {
+  const Platform own{.os = image.platform.os, .architecture = image.platform.architecture, .variant = {}};
+  const bool other_os = !own.os.empty() && own.os != wanted.os;
+  const bool other_machine = asked_for && platform_score(wanted, own) < 0;
+  if (!other_os && !other_machine) return ok();
+  return Error{Kind::not_found, format_text("the image is for {}/{}, not for {}/{}", own.os, own.architecture, wanted.os,
+                                            wanted.architecture)}
+      .hint("this tag holds one platform only: name another tag or platform");
+}
+
 std::string flight_key(const Reference& reference, const PullOptions& options) {
   const auto& c = options.credentials;
   std::string key = reference.text() + '\0' + options.platform;
@@ -200,6 +212,7 @@ Result<std::string> Puller::pull_from(const Reference& reference, const PullOpti
   const auto config = TRY(fetch_config(session, http, resolved.parsed.config));
   const auto image = TRY(oci::parse_image_config(config).during("image config"));
   TRY(oci::check_image_pair(resolved.parsed, image));
+  TRY(check_platform(image, wanted, !options.platform.empty()));
   if (resolved.parsed.layers.size() > kMostLayers)
     return Error{Kind::unsupported, format_text("the image has {} layers", resolved.parsed.layers.size())}.hint(
         format_text("overlayfs mounts {} at most: squash the image", kMostLayers));
@@ -229,16 +242,20 @@ Result<std::string> Puller::pull_from(const Reference& reference, const PullOpti
 Result<std::string> Puller::pull_once(const Reference& reference, const PullOptions& options) {
   const auto conf = TRY(RegistriesConf::load(options_.registries_conf, options_.registries_conf_dir));
   const auto endpoints = TRY(conf.endpoints(reference));
-  std::optional<Error> first;
+  std::string mirrors;  // what they said: the registry's own answer comes last and alone would hide it
   for (const auto& endpoint : endpoints) {
     auto id = pull_from(reference, options, endpoint);
     if (id.has_value()) return id;
     const bool last = &endpoint == &endpoints.back() || !try_next(id.error());
-    // The registry's own answer matters most; a mirror's is told only when the registry cannot be asked.
-    if (!first.has_value() || last) first = std::move(id).error().during("from " + endpoint.host);
-    if (last) break;
+    if (!last) {
+      mirrors += format_text("{}mirror {}: {}", mirrors.empty() ? "" : "; ", endpoint.host, id.error().to_string());
+      continue;
+    }
+    auto error = std::move(id).error().during("from " + endpoint.host);
+    if (!mirrors.empty()) error = std::move(error).during("after " + mirrors);
+    return std::move(error).during("pull " + reference.text());
   }
-  return std::move(*first).during("pull " + reference.text());
+  return Error{Kind::not_found, format_text("pull {}: no registry is configured for it", reference.text())};
 }
 
 Result<std::string> Puller::pull(const std::string& text, const PullOptions& options) {

@@ -104,6 +104,8 @@ Result<Reference> parse_reference(std::string_view text) {
   Reference reference;
   std::string_view rest = text;
   if (rest.empty()) return wrong(text, "it is empty");
+  if (const auto scheme = rest.find("://"); scheme != std::string_view::npos)
+    return wrong(text, "a name has no scheme").hint(format_text("write {}", rest.substr(scheme + 3)));
   if (rest.size() == 64 && std::ranges::all_of(rest, is_hex)) return wrong(text, "64 hex digits name an image id");
   if (const auto at = rest.find('@'); at != std::string_view::npos) {
     reference.digest = std::string{rest.substr(at + 1)};

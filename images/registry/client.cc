@@ -76,6 +76,11 @@ Error status_error(const HttpResponse& response, const std::string& what) {
   }
 }
 
+Error unanswered(Error error) {
+  if (error.kind() != Kind::unavailable) return error;
+  return std::move(error).hint("check the registry's name and the network; a mirror or proxy may help");
+}
+
 bool worth_retrying(const Result<HttpResponse>& response) {
   if (!response.has_value())
     return response.error().kind() == Kind::unavailable || response.error().kind() == Kind::timed_out;
@@ -252,8 +257,10 @@ Result<FetchedManifest> fetch_manifest(RegistrySession& session, HttpClient& htt
                              .text = std::move(response.value().body)};
     }
     if (!worth_retrying(response) || attempt + 1 >= kMaxAttempts || session.endpoint().is_mirror) {
-      if (!response.has_value()) return std::move(response).error().during(what);
-      return status_error(response.value(), what);
+      if (!response.has_value()) return unanswered(std::move(response).error().during(what));
+      auto error = status_error(response.value(), what);
+      if (error.kind() != Kind::not_found) return error;
+      return std::move(error).hint("the registry has no such image or tag, or hides it: check the spelling, or log in");
     }
     TRY(session.pause_ms(pause_before(attempt, response)));
   }

@@ -128,6 +128,16 @@ std::vector<Lie> lies() {
        "digest is"},
       {"a longer second layer", [](Content& c) { c.replies["/v2/app/blobs/" + digest_of(c.layers[1])] = http_reply(200, c.layers[1] + "x"); },
        "larger than its descriptor says"},
+      {"an image of another system",
+       [](Content& c) {
+         c.config.replace(c.config.find("linux"), 5, "plan9");
+         c.put_blob(c.config);
+         c.put_manifest("latest", format_text(R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{},{}]}})", Content::kManifest,
+                                              descriptor("application/vnd.oci.image.config.v1+json", c.config),
+                                              descriptor(Content::kLayer, c.layers[0]), descriptor(Content::kLayer, c.layers[1])),
+                        Content::kManifest);
+       },
+       "the image is for plan9/amd64"},
       {"more layers than overlayfs can mount",
        [](Content& c) {
          std::string diff_ids;
@@ -234,6 +244,41 @@ TEST_CASE("pull: a registry that lies or breaks off: one clear error, nothing le
     REQUIRE_OK(puller.pull(reference(server), {}));
     check_whole(bed, temporary);
   }
+}
+
+TEST_CASE("pull: a manifest without an index is not taken for a platform that it does not have") {
+  HUSK_NEEDS_ROOT();
+  TmpfsDir temporary;
+  Bed bed{temporary / "store"};
+  Content content;
+  content.put_manifest("latest", content.manifest, Content::kManifest);
+  HttpServer server{content.handler()};
+  Puller puller{*bed.layers, bed.store, options(temporary / "store")};
+  const auto other = puller.pull(reference(server), {.platform = "linux/s390x"});
+  REQUIRE_FALSE(other.has_value());
+  CHECK_MESSAGE(other.error().what().find("is for linux/amd64, not for linux/s390x") != std::string::npos, other.error().what());
+  CHECK(what_is_left(bed) == "");
+  CHECK_OK(puller.pull(reference(server), {.platform = "linux/amd64"}));
+}
+
+TEST_CASE("pull: when all fail, the error names what each mirror and the registry said") {
+  HUSK_NEEDS_ROOT();
+  TmpfsDir temporary;
+  Bed bed{temporary / "store"};
+  Content content;
+  content.replies.clear();
+  HttpServer mirror{content.handler()};
+  auto store = options(temporary / "store");
+  store.registries_conf = temporary / "registries.conf";
+  REQUIRE_OK(write_atomically(AT_FDCWD, store.registries_conf,
+                              format_text("[[registry]]\nlocation = \"127.0.0.1:1\"\n[[registry.mirror]]\nlocation = \"{}\"\n", mirror.address())));
+  Puller puller{*bed.layers, bed.store, store};
+  const auto failed = puller.pull("127.0.0.1:1/app:latest", {});
+  REQUIRE_FALSE(failed.has_value());
+  const auto text = failed.error().to_string();
+  CHECK_MESSAGE(text.find(format_text("mirror {}: ", mirror.address())) != std::string::npos, text);
+  CHECK_MESSAGE(text.find("HTTP status 404") != std::string::npos, text);
+  CHECK_MESSAGE(text.find("from 127.0.0.1:1: ") != std::string::npos, text);
 }
 
 TEST_CASE("pull by a digest that cannot be verified is refused before anything is asked") {

@@ -56,6 +56,7 @@ TEST_CASE("a missing manifest is not_found with the registry's own words") {
   REQUIRE_FALSE(manifest.has_value());
   CHECK(manifest.error().kind() == Kind::not_found);
   CHECK(manifest.error().what().find("MANIFEST_UNKNOWN: manifest unknown") != std::string::npos);
+  CHECK(manifest.error().hint_text().find("check the spelling") != std::string::npos);
 }
 
 TEST_CASE("a manifest beyond 4 MiB is refused, not held in memory") {
@@ -214,6 +215,7 @@ TEST_CASE("a cancelled pull stops at once, a dead registry is unavailable") {
   const auto refused = fetch_manifest(dead, http, "v1");
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().kind() == Kind::unavailable);
+  CHECK(refused.error().hint_text().find("check the registry's name") != std::string::npos);
 }
 
 }  // namespace husk::images
