@@ -100,6 +100,7 @@ Result<std::string> Importer::from_file(const std::string& path, const std::stri
   std::string head(6, '\0');
   const auto got = TRY(sys::pread_some(file.get(), head, 0).hint("the file must be seekable: save a pipe to a file first"));
   head.resize(got);
+  if (got == 0) return Error{Kind::invalid, "the file is empty"}.hint("the download or export before may have failed");
   const auto compression = TRY(detect_compression(head));
   auto content = TarContent::image_archive;
   if (compression != Compression::none) content = TRY(tell_content(file.get(), compression, parts_.limits));

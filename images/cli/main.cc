@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -29,6 +30,14 @@ std::string help() {
   std::string text = "husk-image - images, bundles and one-shot containers\n\nUsage: husk-image [OPTIONS] VERB …\n\nVerbs:\n";
   for (const auto* verb : kVerbs) text += format_text("  {:<9} {:<24} {}\n", verb->name, verb->arguments, verb->summary);
   return text + "\nOptions:\n" + options_help(kGlobals) + "\nhusk-image VERB --help tells more about one verb.\n";
+}
+
+// A default may be absent; what is named must be there, or a typing error would go unseen.
+Status check_named(const Parsed& parsed) {
+  for (const auto* name : {"registries-conf", "registries-conf-dir", "certs-dir"})
+    if (parsed.has(name) && !path_exists(parsed.text(name)))
+      return Error{Kind::not_found, format_text("--{} {} does not exist", name, quote(parsed.text(name)))};
+  return ok();
 }
 
 StoreOptions store_options(const Parsed& parsed) {
@@ -75,6 +84,7 @@ Result<int> run(const Arguments& arguments) {
     std::fprintf(globals.has("help") ? stdout : stderr, "%s", help().c_str());
     return globals.has("help") ? 0 : 1;
   }
+  TRY(check_named(globals));
   const auto& name = globals.positional.front();
   const auto* verb = TRY(find_verb(name));
   return run_verb(*verb, store_options(globals), Arguments(globals.positional.begin() + 1, globals.positional.end()))

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/ids.h"
 #include "base/process.h"
@@ -18,6 +19,9 @@ constexpr Option kOptions[] = {kRunEnv,     kRunVolume,   kRunTty,     {'i', "in
                                kRunUser,    kRunWorkdir,  kRunHostname, kRunNetwork,
                                kRunReadOnly, kRunEntrypoint, {0, "name", "NAME", "id of the container"},
                                {0, "rm", "", "remove it afterwards (always so)"}};
+
+constexpr int kHuskFailed = 1;
+constexpr int kNotRun = 125;  // as docker and podman: the command did not run at all
 
 // Waits for the runtime; signals that ask us to end go on to it, which passes them to the container.
 Result<int> wait_forwarding(Child child, const UniqueFd& signals) {
@@ -41,12 +45,17 @@ Result<int> run_in(ImageTools& images, BundleOptions options, const std::string&
   const auto signals = TRY(sys::signalfd({SIGINT, SIGTERM, SIGHUP, SIGQUIT}));
   auto bundle = create_bundle(images, options);
   if (!bundle.has_value()) return std::move(bundle).error();
+  const auto pid_file = bundle.value().directory + "/pid";  // written when the program is about to run
   Rollback cleanup;  // on every way out
-  cleanup.on_failure([&] { (void)remove_bundle(images, bundle.value()); });
-  SpawnOptions spawn_options{.path = husk, .arguments = {"husk", "run", "--bundle", bundle.value().directory, id}};
+  cleanup.on_failure([&] {
+    (void)sys::unlinkat(AT_FDCWD, pid_file);
+    (void)remove_bundle(images, bundle.value());
+  });
+  SpawnOptions spawn_options{.path = husk, .arguments = {"husk", "run", "--bundle", bundle.value().directory, "--pid-file", pid_file, id}};
   spawn_options.keep_stdio = true;
   auto child = TRY(spawn(spawn_options));
-  return wait_forwarding(std::move(child), signals);
+  const auto code = TRY(wait_forwarding(std::move(child), signals));
+  return code == kHuskFailed && !path_exists(pid_file) ? kNotRun : code;
 }
 
 Result<int> run(const Invocation& invocation) {
@@ -64,7 +73,7 @@ Result<int> run(const Invocation& invocation) {
   auto code = run_in(*images, std::move(options), id.text());
   if (code.has_value()) return code;
   std::fprintf(stderr, "husk-image: run: %s\n", code.error().to_string().c_str());
-  return 125;  // as docker and podman: the command did not run at all
+  return kNotRun;
 }
 
 }  // namespace

@@ -131,10 +131,11 @@ TEST_CASE("run: exit code, arguments, variables, volumes, user, standard input; 
   CHECK(more.out.find("a b\n/new/dir\n33\n34\nroot:x:0:0") == 0);
   CHECK(more.out.find("\nbox\n--flag\n") != std::string::npos);
   CHECK(more.err.find("Read-only file system") != std::string::npos);
-  CHECK(scene.image({"run", "app", "nosuchprogram"}, environment).status.code != 0);
+  CHECK(scene.image({"run", "app", "nosuchprogram"}, environment).status.code == 125);
+  CHECK(scene.image({"run", "app", "sh", "-c", "exit 1"}, environment).status.code == 1);
   CHECK(scene.image({"run", "nosuchimage"}, environment).status.code == 125);
   CHECK(scene.image({"run", "-u", "nobody", "app"}, environment).err.find("the image has no user \"nobody\"") != std::string::npos);
-  CHECK(scene.image({"run", "-v", "/nonexistent:/x", "app"}, environment).status.code != 0);
+  CHECK(scene.image({"run", "-v", "/nonexistent:/x", "app"}, environment).status.code == 125);
   CHECK(scene.image({"run", "--net", "bridge", "app"}, environment).err.find("none or host") != std::string::npos);
   CHECK(scene.left_behind().empty());
 }
@@ -218,6 +219,8 @@ TEST_CASE("errors: one line, with a hint, rc 1; verbs to come are refused by nam
                           Row{{"list", "--nonsense"}, "unknown option"}, Row{{"tag", "one"}, "expects IMAGE NAME"},
                           Row{{"inspect", "nothing"}, "no image \"nothing\""}, Row{{"import", "/nonexistent", "x"}, "No such file"},
                           Row{{"import", scene / "tree", "x", "--expose", "0"}, "is no port"}, Row{{"rm", "nothing"}, "no image"},
+                          Row{{"import", "/dev/null", "x"}, "the file is empty"}, Row{{"pull", "docker://h/x"}, "(hint: write h/x)"},
+                          Row{{"--registries-conf", "/nonexistent", "pull", "h/x"}, "/nonexistent\" does not exist"},
                           Row{{"import", scene / "tree", "UPPER"}, "UPPER"}, Row{{"commit", scene / "tree", "x"}, "no bundle"}}) {
     CAPTURE(row.text);
     const auto output = scene.image(row.words);
