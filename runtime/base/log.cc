@@ -1,11 +1,12 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
-
 
 #include "base/clock.h"
 #include "base/format.h"
+#include "base/log_datagram.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -17,6 +18,7 @@ namespace {
 struct Sink {
   Options options;
   UniqueFd file;
+  UniqueFd collector;  // journal or syslog
 };
 Sink& sink() {
   static Sink instance;
@@ -93,7 +95,11 @@ Status open(const Options& options) {
   sink().options = options;
   if (!options.file.empty())
     sink().file = TRY(sys::openat(AT_FDCWD, options.file, O_WRONLY | O_APPEND | O_CREAT, 0644).during("open log file"));
-  return ok();
+  if (options.journal_id.empty() && options.syslog_id.empty()) return ok();
+  const auto* path = options.journal_id.empty() ? kSyslogSocket : kJournalSocket;
+  sink().collector = TRY(sys::connect_unix(path, SOCK_DGRAM).during("open log").hint("use --log file:PATH"));
+  // A collector that does not read must not stop us.
+  return sys::set_nonblocking(sink().collector.get(), true);
 }
 
 Result<Level> parse_level(std::string_view text) {
@@ -104,8 +110,20 @@ Result<Level> parse_level(std::string_view text) {
       "use debug, info, warning or error");
 }
 
+namespace {
+
+void collect(const Sink& to, Level level, std::string_view message) {
+  const auto entry = to.options.journal_id.empty()
+                         ? syslog_entry(level, to.options.syslog_id, now_unix_ns(), ::getpid(), message)
+                         : journal_entry(level, to.options.program, to.options.journal_id, message);
+  (void)sys::send_message(to.collector.get(), entry);  // nothing better to do
+}
+
+}  // namespace
+
 void write(Level level, std::string_view message) {
   const auto& to = sink();
+  if (to.collector.is_open() && level >= to.options.lowest) collect(to, level, message);
   if (to.options.to_stderr && level >= to.options.lowest) {
     const auto prefix = level == Level::error ? std::string{} : format_text("{}: ", name_of(level));
     write_line(STDERR_FILENO, format_text("{}: {}{}\n", to.options.program, prefix, message));

@@ -21,6 +21,8 @@ struct Options {
   Form form = Form::text;
   std::string file;        // "" = none; opened append/create at once
   bool to_stderr = true;
+  std::string journal_id;  // "" = none; else each message goes to the journal with the field ID
+  std::string syslog_id;   // "" = none; else to syslog under this name
 };
 Status open(const Options& options);
 Result<Level> parse_level(std::string_view text);  // debug, info, warning, error

@@ -38,7 +38,7 @@ constexpr std::array kPlanned{Planned{"checkpoint", "containers cannot be saved 
 
 constexpr std::array kGlobals{
     Option{0, "root", "DIR", "where the state of containers is kept (default /run/husk)"},
-    Option{0, "log", "FILE", "append the error to this file too (file:FILE is the same); all messages with --log-level"},
+    Option{0, "log", "TARGET", "where errors go too: FILE, file:FILE, journald:ID or syslog:ID; to a file all messages with --log-level"},
     Option{0, "log-format", "FORMAT", "text (default) or json"},
     Option{0, "log-level", "LEVEL", "debug, info, warning (default) or error"},
     Option{0, "debug", "", "same as --log-level debug"},
@@ -90,18 +90,26 @@ Result<Globals> parse_globals(const Parsed& parsed) {
   return globals;
 }
 
-// "file:PATH" or "PATH". Other targets ("journald:ID") are refused, not taken for file names.
-Result<std::string> log_file(std::string target) {
-  for (const std::string_view kind : {"journald:", "syslog:"})
-    if (target.starts_with(kind))
-      return Error{Kind::unsupported, format_text("--log {}: only files are supported", quote(target))}.hint("use --log file:PATH");
-  if (target.starts_with("file:")) target.erase(0, 5);
-  return target;
+// "PATH", "file:PATH", "journald:ID" or "syslog:ID".
+Status set_log_target(log::Options& options, const std::string& target) {
+  const auto colon = target.find(':');
+  const auto kind = target.substr(0, colon == std::string::npos ? 0 : colon);
+  if (kind != "journald" && kind != "syslog") {
+    options.file = target.substr(kind == "file" ? colon + 1 : 0);
+    return ok();
+  }
+  auto& id = kind == "journald" ? options.journal_id : options.syslog_id;
+  id = target.substr(colon + 1);
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  if (!id.empty() && std::none_of(id.begin(), id.end(), is_control)) return ok();
+  id.clear();
+  return Error{Kind::invalid, format_text("--log {}: needs an id without control characters", quote(target))}.hint(
+      format_text("write {}:ID", kind));
 }
 
 Status open_log(const Parsed& parsed) {
   log::Options options;
-  options.file = TRY(log_file(parsed.text("log")));
+  TRY(set_log_target(options, parsed.text("log")));
   const auto form = parsed.text("log-format");
   if (!form.empty() && form != "text" && form != "json")
     return Error{Kind::invalid, format_text("unknown --log-format {}", quote(form))}.hint("use text or json");
