@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cctype>
+
 #include "bench.h"
 #include "oci-spec/parse_config.h"
 
@@ -6,18 +9,70 @@ using namespace husk::test;
 
 namespace {
 
-constexpr std::array kVerbs{"create", "start", "state", "kill", "delete", "run", "exec", "list", "ps", "pause", "resume", "update", "wait", "events", "gc", "spec", "features"};
+std::string to_upper(std::string_view text) {
+  std::string upper{text};
+  for (auto& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return upper;
+}
 
-// "--long" names in a help text.
-std::vector<std::string> long_options(const std::string& help) {
-  std::vector<std::string> names;
-  for (const auto line : split(help, '\n')) {
+// One line of "options:" in a help text.
+struct HelpOption {
+  std::string letter;
+  std::string name;
+  std::string value;  // "" = flag
+};
+
+std::vector<HelpOption> options_in(const std::string& help) {
+  std::vector<HelpOption> options;
+  const auto begin = help.find("\noptions:\n");
+  REQUIRE(begin != std::string::npos);
+  for (const auto line : split(std::string_view{help}.substr(begin), '\n')) {
     const auto at = line.find("--");
-    if (at == std::string_view::npos || !line.starts_with("  ")) continue;
-    const auto rest = line.substr(at + 2);
-    names.emplace_back(rest.substr(0, rest.find_first_of(" ,")));
+    if (!line.starts_with("  ") || at != 6) continue;
+    const auto words = split(line.substr(at + 2), ' ');
+    // The text follows at column 31, or after one space where the names are longer.
+    const bool has_value = words.size() > 1 && !words[1].empty() && words[1] == to_upper(words[1]);
+    options.push_back({.letter = line[2] == '-' ? std::string{line.substr(3, 1)} : "",
+                       .name = std::string{words[0]},
+                       .value = has_value ? std::string{words[1]} : ""});
   }
-  return names;
+  REQUIRE(!options.empty());
+  return options;
+}
+
+// The verbs that `husk --help` lists; image and pod are programs of their own.
+std::vector<std::string> verbs_in(const std::string& help) {
+  std::vector<std::string> verbs;
+  const auto begin = help.find("\nverbs:\n") + 8;
+  for (const auto line : split(std::string_view{help}.substr(begin, help.find("\noptions:\n") - begin), '\n'))
+    if (line.starts_with("  ") && line[2] != ' ' && !line.starts_with("  image") && !line.starts_with("  pod"))
+      verbs.emplace_back(line.substr(2, line.find(' ', 2) - 2));
+  REQUIRE(verbs.size() > 10);
+  return verbs;
+}
+
+// A manual page as its reader has it: escaped dashes are dashes.
+std::string man_page(const std::string& name) {
+  const auto text = read_file(HUSK_SOURCE_DIR "/man/" + name + ".1");
+  REQUIRE_OK(text);
+  std::string plain;
+  for (std::size_t i = 0; i < text.value().size(); ++i)
+    if (!(text.value()[i] == '\\' && i + 1 < text.value().size() && text.value()[i + 1] == '-')) plain += text.value()[i];
+  return plain;
+}
+
+// Every option of the help stands in the page with its letter and value, and no other does.
+void check_options(const std::string& page, const std::vector<HelpOption>& options) {
+  std::vector<std::string> headings;
+  for (const auto& option : options) {
+    auto heading = ".BR " + (option.letter.empty() ? "" : "-" + option.letter + " \", \" ") + "--" + option.name;
+    if (!option.value.empty()) heading += " \" \" \\fI" + option.value + "\\fR";
+    CHECK_MESSAGE(contains(page, "\n" + heading + "\n"), heading);
+    headings.push_back(std::move(heading));
+  }
+  for (const auto line : split(page, '\n'))
+    if (line.starts_with(".BR -"))
+      CHECK_MESSAGE(std::find(headings.begin(), headings.end(), std::string{line}) != headings.end(), std::string{line});
 }
 
 }  // namespace
@@ -32,34 +87,51 @@ TEST_CASE("version: the first line is NAME version X, then spec") {
   }
 }
 
-TEST_CASE("man pages name every option of every verb, as --help does") {
+TEST_CASE("man pages: one for each verb, and its options, values and summary are those of --help") {
   Bench bench;
-  const std::string man = HUSK_SOURCE_DIR "/man/";
-  const auto main_page = read_file(man + "husk.1");
-  REQUIRE_OK(main_page);
-  const auto unescape = [](std::string text) {
-    std::string plain;
-    for (std::size_t i = 0; i < text.size(); ++i)
-      if (!(text[i] == '\\' && i + 1 < text.size() && text[i + 1] == '-')) plain += text[i];
-    return plain;
-  };
-  const auto main_text = unescape(main_page.value());
-  for (const auto& name : long_options(bench.husk({"--help"}).out)) CHECK_MESSAGE(contains(main_text, "--" + name), name);
-  for (const std::string verb : kVerbs) {
+  const auto help = bench.husk({"--help"}).out;
+  const auto main_page = man_page("husk");
+  check_options(main_page, options_in(help));
+  for (const auto& verb : verbs_in(help)) {
     CAPTURE(verb);
-    const auto help = bench.husk({verb, "--help"});
-    CHECK(help.status.code == 0);
-    CHECK(contains(main_text, "husk-" + verb));
-    const auto page = read_file(man + "husk-" + verb + ".1");
-    REQUIRE_OK(page);
-    const auto text = unescape(page.value());
-    const auto options = long_options(help.out);
-    for (const auto& name : options) CHECK_MESSAGE(contains(text, "--" + name), name);
-    for (const auto line : split(text, '\n')) {
-      const auto at = line.find("--");
-      if (!line.starts_with(".BR -") || at == std::string_view::npos) continue;
-      const std::string name{line.substr(at + 2, line.find_first_of(" \n", at) - at - 2)};
-      CHECK_MESSAGE(std::find(options.begin(), options.end(), name) != options.end(), name);
+    CHECK(contains(main_page, ".TP\n.BR husk-" + verb + " (1)\n"));
+    const auto see_also = main_page.substr(main_page.find(".SH \"SEE ALSO\""));
+    CHECK(contains(see_also, ".BR husk-" + verb + " (1)"));
+    const auto own = bench.husk({verb, "--help"});
+    CHECK(own.status.code == 0);
+    const auto page = man_page("husk-" + verb);
+    check_options(page, options_in(own.out));
+    const auto parts = split(own.out, '\n');
+    REQUIRE(parts.size() > 2);
+    CHECK(contains(page, "husk-" + verb + " - " + std::string{parts[2]} + "\n"));
+    CHECK(contains(page, ".B " + verb + "\n"));
+  }
+}
+
+TEST_CASE("options of every verb: --name VALUE, --name=VALUE, -name VALUE, -name=VALUE and letters, also after the id") {
+  Bench bench;
+  for (const auto& verb : verbs_in(bench.husk({"--help"}).out)) {
+    CAPTURE(verb);
+    for (const auto& option : options_in(bench.husk({verb, "--help"}).out)) {
+      std::vector<std::vector<std::string>> forms;
+      if (option.value.empty()) {
+        forms = {{"--" + option.name}, {"-" + option.name}, {"--" + option.name + "=true"}};
+        if (!option.letter.empty()) forms.push_back({"-" + option.letter});
+      } else {
+        forms = {{"--" + option.name, "0"}, {"--" + option.name + "=0"}, {"-" + option.name, "0"}, {"-" + option.name + "=0"}};
+        if (!option.letter.empty()) forms.insert(forms.end(), {{"-" + option.letter, "0"}, {"-" + option.letter + "0"}});
+      }
+      for (const auto& form : forms) {
+        CAPTURE(form.front());
+        // What follows the id of exec belongs to the command.
+        std::vector<std::string> words{verb};
+        if (verb != "exec" && verb != "list" && verb != "gc") words.emplace_back("web");
+        words.insert(words.end(), form.begin(), form.end());
+        words.emplace_back("--help");
+        const auto done = bench.husk(words);
+        CHECK_MESSAGE(done.status.code == 0, done.err);
+        CHECK(done.out.starts_with("usage: husk " + verb));
+      }
     }
   }
 }
