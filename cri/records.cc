@@ -12,7 +12,7 @@ constexpr int kVersion = 1;
 
 Json map_json(const StringMap& map) {
   Json object = Json::object();
-  for (const auto& [key, value] : map) object.set(key, value);
+  for (const auto& [key, value] : map) object.append(key, value);
   return object;
 }
 

@@ -125,7 +125,7 @@ std::string write_record(const Record& record) {
   json.set("noPivot", record.no_pivot).set("hasProcess", record.has_process);
   json.set("hasLateHooks", record.has_late_hooks);
   auto annotations = Json::object();
-  for (const auto& [key, value] : record.annotations) annotations.set(key, value);
+  for (const auto& [key, value] : record.annotations) annotations.append(key, value);  // unique: they were parsed
   json.set("annotations", std::move(annotations));
   return json.dump();
 }

@@ -5,6 +5,7 @@
 #include "cri/pod_files.h"
 #include "cri/host.h"
 #include "cri/record_store.h"
+#include "harness/cost.h"
 #include "harness/harness.h"
 
 using namespace husk;       // NOLINT: a test
@@ -49,6 +50,15 @@ ContainerRecord full_record() {
 }
 
 }  // namespace
+
+TEST_CASE("a record of many labels does not cost their square") {
+  const auto write = [](int count) {
+    ContainerRecord record;
+    for (int i = 0; i < count; ++i) record.labels.emplace_back(format_text("key-{}", i), "value");
+    CHECK(encode(record).size() > static_cast<std::size_t>(count));
+  };
+  CHECK(test::growth_of(write) < test::kNotTheSquare);
+}
 
 TEST_CASE("a container record reads back as it was written") {
   const auto text = encode(full_record());

@@ -1,6 +1,7 @@
 #include <linux/sched.h>
 #include <sys/resource.h>
 
+#include "harness/cost.h"
 #include "harness/harness.h"
 #include "namespaces.h"
 #include "plan.h"
@@ -198,6 +199,15 @@ TEST_CASE("a record says after reading what it said when written") {
   CHECK(write_record(again.value()) == write_record(record));
   CHECK(again.value().init.start_time == record.init.start_time);
   CHECK(again.value().annotations == record.annotations);
+}
+
+TEST_CASE("a record of many annotations does not cost their square") {
+  const auto write = [](int count) {
+    Record record;
+    for (int i = 0; i < count; ++i) record.annotations.emplace_back(format_text("key-{}", i), "value");
+    CHECK(write_record(record).size() > static_cast<std::size_t>(count));
+  };
+  CHECK(test::growth_of(write) < test::kNotTheSquare);
 }
 
 TEST_CASE("a damaged record is an error and no crash") {
