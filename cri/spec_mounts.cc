@@ -1,5 +1,6 @@
 // The mounts of a container: the system's, the pod's files, then what the request asks for.
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "cri/make_spec.h"
@@ -55,10 +56,12 @@ oci::Mount requested(const ResolvedMount& mount) {
 }  // namespace
 
 std::vector<oci::Mount> plan_mounts(const ContainerInput& input) {
-  std::vector<oci::Mount> own;
-  for (const auto& mount : input.mounts) own.push_back(requested(mount));
   // Parents before children, whatever order they came in; equal depth keeps the order of the request.
-  std::ranges::stable_sort(own, {}, [](const oci::Mount& mount) { return std::ranges::count(mount.destination, '/'); });
+  std::multimap<std::ptrdiff_t, oci::Mount> own;
+  for (const auto& mount : input.mounts) {
+    auto planned = requested(mount);
+    own.emplace(std::ranges::count(planned.destination, '/'), std::move(planned));
+  }
 
   auto all = system_mounts(input.config.privileged);
   const bool readonly = input.config.readonly_rootfs;
@@ -71,9 +74,9 @@ std::vector<oci::Mount> plan_mounts(const ContainerInput& input) {
   if (!input.files.hostname.empty()) all.push_back(pod_file("/etc/hostname", input.files.hostname, readonly));
   if (!input.files.resolv_conf.empty()) all.push_back(pod_file("/etc/resolv.conf", input.files.resolv_conf, readonly));
   std::erase_if(all, [&](const oci::Mount& mount) {
-    return std::ranges::any_of(own, [&](const oci::Mount& mine) { return mine.destination == mount.destination; });
+    return std::ranges::any_of(own, [&](const auto& mine) { return mine.second.destination == mount.destination; });
   });
-  all.insert(all.end(), own.begin(), own.end());
+  for (auto& [depth, mount] : own) all.push_back(std::move(mount));
   return all;
 }
 

@@ -340,7 +340,7 @@ TEST_CASE("exec: a time-out kills the exec's processes and only those") {
       const auto stat = read_file(format_text("/proc/{}/stat", line));
       return !stat.has_value() || stat.value().find(") Z") != std::string::npos;
     };
-    CHECK(eventually(is_over));
+    CHECK(husk::test::eventually(is_over));
   }
   CHECK(found == 3);
   CHECK(sys::kill(init, 0).has_value());
