@@ -164,3 +164,19 @@ TEST_CASE("update works on a created and on a paused container, and its limits b
   CHECK(other.husk({"update", "--cpu-share", "200", id}).status.code == 0);
   CHECK(other.status(id) == "paused");
 }
+
+TEST_CASE("an update that is killed before it is written down can be done again, and delete leaves nothing") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto before = bench.world();
+  const auto id = sleeper(bench);
+  const auto killed = bench.husk({"update", "--pids-limit", "33", id}, {"HUSK_KILL_AT=update"});
+  if (killed.status.code == 0) HUSK_SKIP("fault points exist in Debug builds only");
+  CHECK(bench.status(id) == "running");
+  CHECK(saved(bench).pids_limit == 50);
+  const auto again = bench.husk({"update", "--pids-limit", "34", id});
+  CHECK_MESSAGE(again.status.code == 0, again.err);
+  CHECK(saved(bench).pids_limit == 34);
+  CHECK(bench.husk({"delete", "--force", id}).status.code == 0);
+  CHECK_WORLD(bench, before);
+}
