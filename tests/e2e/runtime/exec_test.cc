@@ -116,7 +116,24 @@ TEST_CASE("exec in the foreground forwards signals and keeps stdin, stdout and s
   CHECK(child.wait().value().code == 9);
 }
 
-TEST_CASE("exec works in a created container, and in a paused one with --ignore-paused after the thaw") {
+TEST_CASE("exec --ignore-paused waits in the paused container and runs when it is resumed") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    run_sleeper(bench);
+    REQUIRE(bench.husk({"pause", bench.id()}).status.code == 0);
+    auto child = bench.start({"exec", "--ignore-paused", bench.id(), "sh", "-c", "exit 5"}, {});
+    // Its child is there, and frozen with the container.
+    const auto children = "/proc/" + std::to_string(child.pid()) + "/task/" + std::to_string(child.pid()) + "/children";
+    CHECK(bench.shell("n=0; until grep -q . " + children + "; do n=$((n+1)); [ $n -lt 5000 ] || exit 1; done").status.code == 0);
+    CHECK(bench.status(bench.id()) == "paused");
+    REQUIRE(bench.husk({"resume", bench.id()}).status.code == 0);
+    CHECK(child.wait().value().code == 5);
+  }
+}
+
+TEST_CASE("exec works in a created container") {
   REQUIRE_E2E();
   for (const auto hierarchy : kBoth) {
     Bench bench{hierarchy};
