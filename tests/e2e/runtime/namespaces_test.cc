@@ -209,17 +209,20 @@ TEST_CASE("config.md#hostname, #domainname, config-linux.md#sysctl: set inside, 
 TEST_CASE("config-linux.md#control-groups: limits are in force, with cgroupfs and without any cgroup") {
   REQUIRE_E2E();
   Bench bench;
-  if (!path_exists("/sys/fs/cgroup/pids")) HUSK_SKIP("no pids controller of cgroup v1 here");
+  const bool v2 = path_exists("/sys/fs/cgroup/cgroup.controllers");
+  const std::string pids = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/pids";
+  const std::string memory = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+  if (!path_exists(memory + (v2 ? "/system.slice/memory.max" : "/tasks"))) HUSK_SKIP("no memory controller here");
   const auto limited = bench.bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) {
     spec.linux.resources.pids_limit = 17;
     spec.linux.resources.memory = oci::MemoryLimits{.limit = 64 << 20};
   });
   REQUIRE(bench.husk({"run", "-d", "-b", limited, bench.id()}).status.code == 0);
   const auto path = *bench.state(bench.id()).find("cgroupPath")->as_string();
-  CHECK(read_file("/sys/fs/cgroup/pids" + path + "/pids.max").value() == "17\n");
-  CHECK(read_file("/sys/fs/cgroup/memory" + path + "/memory.limit_in_bytes").value() == "67108864\n");
+  CHECK(read_file(pids + path + "/pids.max").value() == "17\n");
+  CHECK(read_file(memory + path + (v2 ? "/memory.max" : "/memory.limit_in_bytes")).value() == "67108864\n");
   CHECK(bench.husk({"delete", "-f", bench.id()}).status.code == 0);
-  CHECK(!path_exists("/sys/fs/cgroup/pids" + path));
+  CHECK(!path_exists(pids + path));
   const auto without = bench.husk({"--cgroup-manager", "disabled", "run", "-b", bench.bundle({"/bin/true"}), bench.id()});
   CHECK_MESSAGE(without.status.code == 0, without.err);
 }
@@ -227,7 +230,8 @@ TEST_CASE("config-linux.md#control-groups: limits are in force, with cgroupfs an
 TEST_CASE("a memory limit that is too small to start says so, and leaves nothing") {
   REQUIRE_E2E();
   Bench bench;
-  if (!path_exists("/sys/fs/cgroup/memory")) HUSK_SKIP("no memory controller of cgroup v1 here");
+  if (!path_exists("/sys/fs/cgroup/memory") && !path_exists("/sys/fs/cgroup/system.slice/memory.max"))
+    HUSK_SKIP("no memory controller here");
   const auto before = bench.world();
   const auto tiny = bench.bundle({"/bin/true"}, [](oci::Spec& spec) { spec.linux.resources.memory = oci::MemoryLimits{.limit = 8192}; });
   const auto done = bench.husk({"run", "-b", tiny, bench.id()});
