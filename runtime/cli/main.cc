@@ -16,6 +16,7 @@
 #include "cli/verb.h"
 #include "fault.h"
 #include "oci-spec/runtime_spec.h"
+#include "rootless.h"
 
 namespace husk::cli {
 
@@ -65,12 +66,6 @@ std::string version_text() {
   return format_text("husk version {}\nspec: {}\n", HUSK_VERSION, oci::kSpecVersion);
 }
 
-std::string default_root() {
-  const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  if (::geteuid() != 0 && runtime_dir != nullptr && *runtime_dir == '/') return format_text("{}/husk", runtime_dir);
-  return "/run/husk";
-}
-
 Result<cgroups::Driver> parse_driver(const Parsed& parsed) {
   const auto name = parsed.text("cgroup-manager");
   if (name == "systemd" || (name.empty() && parsed.has("systemd-cgroup"))) return cgroups::Driver::systemd;
@@ -81,7 +76,7 @@ Result<cgroups::Driver> parse_driver(const Parsed& parsed) {
 }
 
 Result<Globals> parse_globals(const Parsed& parsed) {
-  Globals globals{.root = parsed.has("root") ? parsed.text("root") : default_root()};
+  Globals globals{.root = parsed.has("root") ? parsed.text("root") : runtime::default_state_root()};
   if (!globals.root.starts_with('/'))
     globals.root = format_text("{}/{}", TRY(sys::getcwd()), globals.root);
   if (globals.root.find_first_not_of('/') == std::string::npos)

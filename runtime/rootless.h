@@ -1,0 +1,19 @@
+// Running without the host's rights: as a plain user, or as root of a user namespace (podman of a plain user).
+#pragma once
+
+#include <string>
+
+#include "plan.h"
+
+namespace husk::runtime {
+
+bool is_rootless();
+
+// Where state is kept without --root: $XDG_RUNTIME_DIR/husk when rootless, else /run/husk.
+std::string default_state_root();
+
+// A caller that names no cgroup and asks for no limits can do without one. Device rules do not count: a
+// user namespace cannot make devices, and only those that the host's owner lets it open are bound in.
+bool can_do_without_cgroup(const cgroups::Plan& plan, const std::string& cgroups_path);
+
+}  // namespace husk::runtime
