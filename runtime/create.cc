@@ -14,6 +14,7 @@
 #include "hooks.h"
 #include "oci-spec/parse_config.h"
 #include "pidfd_socket.h"
+#include "rootless.h"
 #include "self_protect.h"
 
 namespace husk::runtime {
@@ -88,9 +89,18 @@ Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& optio
 }
 
 // Room 5.
-Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, Rollback& undo) {
+Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, const oci::Spec& spec, Record& record,
+                                                     Rollback& undo) {
   if (plan.cgroup.driver == cgroups::Driver::disabled) return std::shared_ptr{cgroups::none()};
-  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(plan.cgroup, cgroups::Devices::later));
+  auto made = cgroups::create(plan.cgroup, cgroups::Devices::later);
+  if (!made.has_value() && made.error().kind() == Kind::denied &&
+      can_do_without_cgroup(plan.cgroup, spec.linux.cgroups_path)) {
+    log::debug(format_text("no cgroup, and no limits were asked for: {}", made.error().to_string()));
+    record.cgroup_path.clear();
+    record.cgroup_driver = cgroups::Driver::disabled;
+    return std::shared_ptr{cgroups::none()};
+  }
+  std::shared_ptr<cgroups::Cgroup> cgroup = TRY(std::move(made));
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
   TRY(fault_point("cgroup"));
   return cgroup;
@@ -156,7 +166,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   auto record = first_record(plan);
   auto directory = TRY(reserve(store, options, record, config, undo));
   run_poststop_on_failure(undo, record, plan.hooks);
-  const auto cgroup = TRY(make_cgroup(plan, undo));
+  const auto cgroup = TRY(make_cgroup(plan, spec, record, undo));
   auto start_socket = TRY(listen_for_start(directory, through));
   const SpawnInput input{.plan = plan,
                          .cgroup = *cgroup,
