@@ -17,6 +17,7 @@ namespace husk::pod {
 namespace {
 
 constexpr std::int64_t kGrace_s = 10;
+constexpr std::size_t kShortId = 13;
 
 struct Place {
   std::string pod_id;
@@ -24,9 +25,22 @@ struct Place {
   bool made = false;  // by us
 };
 
+// The protocol allows pods of one name, told apart by uid; a person who names one means one.
+Status check_name_is_free(Daemon& daemon, const cri::PodSandboxMetadata& wanted) {
+  const auto inventory = TRY(read_inventory(daemon));
+  for (const auto& pod : inventory.pods) {
+    const auto& has = pod.metadata();
+    if (has.name() != wanted.name() || has.namespace_() != wanted.namespace_()) continue;
+    return Error{Kind::exists, format_text("a pod {} is there: {}", quote(has.name()), pod.id().substr(0, kShortId))}.hint(
+        format_text("husk pod rm --force {0}; or add to it with --pod {0}, or choose another --name", has.name()));
+  }
+  return ok();
+}
+
 Result<Place> make_pod(Daemon& daemon, const Options& options) {
   cri::RunPodSandboxRequest request;
   *request.mutable_config() = TRY(make_pod_config(options));
+  if (options.has("name")) TRY(check_name_is_free(daemon, request.config().metadata()));
   const auto response = TRY(daemon.call(&cri::RuntimeService::Stub::RunPodSandbox, request, "run pod"));
   return Place{.pod_id = response.pod_sandbox_id(), .config = request.config(), .made = true};
 }

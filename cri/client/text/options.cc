@@ -31,15 +31,20 @@ class OptionParser {
   }
 
  private:
+  static Error unknown(const std::string& option, bool wants_terminal) {
+    Error error{Kind::invalid, format_text("unknown option {}", quote(option))};
+    if (!wants_terminal) return error;
+    return std::move(error).hint("pods get no standard input or terminal; husk image run -it has both");
+  }
   Result<const OptionSpec*> find_name(std::string_view name) const {
     for (const auto& spec : specs_)
       if (spec.name == name) return &spec;
-    return Error{Kind::invalid, format_text("unknown option {}", quote("--" + std::string{name}))};
+    return unknown("--" + std::string{name}, name == "interactive" || name == "tty");
   }
   Result<const OptionSpec*> find_letter(char letter) const {
     for (const auto& spec : specs_)
       if (spec.letter == letter) return &spec;
-    return Error{Kind::invalid, format_text("unknown option {}", quote(std::string{'-', letter}))};
+    return unknown(std::string{'-', letter}, letter == 'i');
   }
   Result<std::string> next_argument(const OptionSpec& spec) {
     if (at_ + 1 >= arguments_.size())

@@ -112,6 +112,16 @@ TEST_CASE("husk-pod: errors are one line with what to do, and leave nothing") {
     CHECK_MESSAGE(is_one_line(output.err), output.err);
   }
   client.good({"rm", "--force", "--all"});
+  // A name once: afterwards every verb would call it ambiguous.
+  client.good({"run", "-d", "--name", "one", "--log-dir", cell / "pods", "busybox", "sleep", "1000"});
+  const auto twice = client.run({"run", "-d", "--name", "one", "--log-dir", cell / "pods", "busybox", "true"});
+  CHECK(twice.status.code == 125);
+  CHECK_MESSAGE(twice.err.find("a pod \"one\" is there") != std::string::npos, twice.err);
+  CHECK_MESSAGE(is_one_line(twice.err), twice.err);
+  client.good({"run", "-d", "--name", "one", "--namespace", "other", "--log-dir", cell / "pods", "busybox", "true"});
+  client.good({"rm", "--force", "--all"});
+  const auto typed = client.run({"exec", "-it", "one", "sh"});
+  CHECK_MESSAGE(typed.err.find("standard input") != std::string::npos, typed.err);
   // A registry that is not there: the image is asked for, then the reason is told.
   const auto dead = client.run({"run", "--log-dir", cell / "pods", "127.0.0.1:1/none", "true"});
   CHECK(dead.status.code != 0);

@@ -65,6 +65,8 @@ TEST_CASE("options: mistakes are named") {
   check_invalid({"--bad"}, "unknown option \"--bad\"");
   check_invalid({"-x"}, "unknown option \"-x\"");
   check_invalid({"-ax"}, "unknown option \"-x\"");
+  check_invalid({"-it"}, "unknown option \"-i\" (hint: pods get no standard input");
+  check_invalid({"--tty"}, "husk image run -it has both");
   check_invalid({"--name"}, "requires an argument");
   check_invalid({"-an"}, "requires an argument");
   check_invalid({"--all=yes"}, "takes no argument");
