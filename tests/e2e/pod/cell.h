@@ -266,7 +266,8 @@ class Cell {
     for (const auto line : split(links, '\n'))
       if (line.find("veth") != std::string_view::npos) found.emplace_back(line);
     for (const auto* part : {"/state/pods", "/state/netns", "/state/runtime", "/root/records/pods", "/root/records/containers", "/root/containers"})
-      for (const auto& name : names_in(directory_.path() + part)) found.push_back(part + ("/" + name));
+      for (const auto& name : names_in(directory_.path() + part))
+        if (name != ".seccomp") found.push_back(part + ("/" + name));  // husk's compiled filters are kept for later containers
     for (const auto& controller : names_in("/sys/fs/cgroup"))
       for (const auto& name : directories_in(format_text("/sys/fs/cgroup/{}/husk-e2e-{}", controller, ::getpid())))
         found.push_back(format_text("cgroup {} {}", controller, name));
