@@ -12,7 +12,7 @@ namespace husk::cgroups {
 // "/husk" holds what callers did not place themselves; it is removed with its last member.
 inline constexpr std::string_view kDefaultParent = "/husk";
 
-// "slice:prefix:name", the form that belongs to the systemd driver. Source: facts 5.3.
+// "slice:prefix:name", the form that belongs to the systemd driver. Source: runc, docs/systemd.md.
 struct SystemdPath {
   std::string slice;
   std::string prefix;

@@ -1,5 +1,5 @@
 // Random access to the files of an image archive: a tar file (its members in any order) or a
-// directory. Nothing is unpacked. Source: image-spec image-layout.md; facts 1.1 (save / load).
+// directory. Nothing is unpacked. Source: image-spec image-layout.md; docker save.
 #pragma once
 
 #include <cstdint>

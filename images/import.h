@@ -1,5 +1,5 @@
 // Images from files: an OCI layout (directory or tar), a docker-archive tar, a plain root file system
-// tar, or a directory tree. Told by what is inside. Source: image-spec image-layout.md; facts 1.1.
+// tar, or a directory tree. Told by what is inside. Source: image-spec image-layout.md.
 #pragma once
 
 #include <string>

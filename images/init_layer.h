@@ -2,7 +2,7 @@
 // runtime mounts (/etc/hosts, /dev/console, /proc …), so that they need not be made in the read-write
 // layer, commits stay clean, and a symlink of the image cannot redirect a bind mount. It depends on
 // the image's layers only and is shared by all containers of an image.
-// Source: facts 2.7 (Docker's init layer).
+// Source: moby, daemon/initlayer.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // Writes one layer's tar into an overlay layer directory: whiteouts become 0/0 devices, opaque
 // markers trusted.overlay.opaque, whatever the order of the entries. Needs nothing of the layers
 // below; what does is noted in the LayerTree and settled later (layer_settle.h).
-// Source: image-spec layer.md "Applying Changesets"; facts 2.2 (corner cases), 2.3 (attacks).
+// Source: image-spec layer.md "Applying Changesets".
 #pragma once
 
 #include <cstdint>

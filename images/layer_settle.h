@@ -1,6 +1,6 @@
 // Settles what a layer needs of the layers below it, which are complete by now: attributes of implied
 // directories, hard links to lower files, whiteouts of nothing, an opaque root; then directory times.
-// This is what lets layers be unpacked side by side (facts 2.2, cases 6 and 10; containerd#13030).
+// This is what lets layers be unpacked side by side (containerd#13030).
 #pragma once
 
 #include "base/result.h"

@@ -1,7 +1,7 @@
 // A directory becomes a layer tar: an overlay's read-write layer for commit (with whiteouts and opaque
 // markers against the layers below), or a whole tree for import. Deterministic: names sorted bytewise,
 // whiteouts first, attributes sorted, times only from the files.
-// Source: image-spec layer.md "Creating"; facts 2.6 (rules).
+// Source: image-spec layer.md "Creating".
 #pragma once
 
 #include <cstdint>

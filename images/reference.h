@@ -1,5 +1,5 @@
 // Image references: [domain/]path[:tag][@digest], normalised as Docker does it.
-// Source: facts on the reference grammar; distribution-spec spec.md#pulling-manifests.
+// Source: the grammar of distribution/reference; distribution-spec spec.md#pulling-manifests.
 #pragma once
 
 #include <string>

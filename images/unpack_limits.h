@@ -1,4 +1,4 @@
-// Bounds on what one layer may cost. None of the peers has them (facts 1.7, CVE-2017-14992).
+// Bounds on what one layer may cost. None of the peers has them (CVE-2017-14992).
 #pragma once
 
 #include <cstddef>

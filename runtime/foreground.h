@@ -20,7 +20,7 @@ class Foreground {
   static Result<Foreground> create(bool subreaper);
 
   // Waits for `pid` (a child of ours). `terminal`: the master of its terminal, or closed.
-  // Exit code, or 128 + signal. Source: facts section 1.4.
+  // Exit code, or 128 + signal, as runc and crun give it.
   Result<int> wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal);
 
  private:

@@ -175,7 +175,7 @@ sock_filter jump(unsigned code, std::uint32_t value, std::uint8_t if_true, std::
 }
 
 // Calls that are newer than every call of the profile answer ENOSYS, so that programs fall back
-// (clone3 → clone) instead of failing with EPERM. Source: facts section 2, seccomp, and moby 42681.
+// (clone3 → clone) instead of failing with EPERM. Source: moby 42681; runc does the same.
 std::vector<sock_filter> newer_calls_prologue(const oci::Seccomp& profile, const std::vector<std::uint32_t>& tokens) {
   std::vector<sock_filter> program;
   for (const auto token : tokens) {

@@ -35,7 +35,7 @@ Status run_from_readonly_mount(int inherited) {
   const auto done = TRY(is_on_readonly_mount());
   if (done) return ok();
   // Zero copies: the clone has the same file. Detached, it is in no mount namespace: nobody can make
-  // it writable again, as with a bind mount (facts section 3.2).
+  // it writable again, as with a bind mount.
   const auto tree = sys::open_tree(AT_FDCWD, "/proc/self/exe", kCloneFlags);
   if (!tree.has_value()) return tree.error().os_errno() == EPERM ? ok() : Status{tree.error()};
   TRY(sys::mount_setattr(tree.value().get(), "", AT_EMPTY_PATH, {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID}));

@@ -66,7 +66,7 @@ class StateStore {
   std::string root_;
 };
 
-// The texts that callers parse (facts section 1.5).
+// The texts that callers parse: containerd and go-runc look for "does not exist".
 Error does_not_exist(std::string_view id);
 
 }  // namespace husk::runtime

@@ -8,7 +8,7 @@
 namespace husk::runtime {
 namespace {
 
-// Callers write 0 for "leave it alone" where 0 is no limit. Source: facts section 1.3, containerd's update.
+// Callers write 0 for "leave it alone" where 0 is no limit. Source: containerd's runc shim, Update.
 template <class T>
 void take(std::optional<T>& to, const std::optional<T>& from) {
   if (from.has_value() && *from != 0) to = from;

@@ -1,4 +1,4 @@
-// linux.resources → cgroup v2 files. Source: facts 5.2; kernel Documentation/admin-guide/cgroup-v2.rst.
+// linux.resources → cgroup v2 files. Source: kernel Documentation/admin-guide/cgroup-v2.rst.
 #include <string>
 #include <utility>
 

@@ -1,4 +1,4 @@
-// Source: cgroup-v2.rst, "cpu.stat", "memory.stat", "memory.events"; facts 5.4.
+// Source: cgroup-v2.rst, "cpu.stat", "memory.stat", "memory.events".
 #include "base/clock.h"
 #include "cgroups/control_file.h"
 #include "cgroups/v2/cgroup_v2.h"

@@ -1,5 +1,5 @@
 // A registry's pull side: manifests and blobs of one repository at one endpoint.
-// Source: distribution-spec spec.md#pull; facts on registry client duties.
+// Source: distribution-spec spec.md#pull.
 #pragma once
 
 #include <cstdint>

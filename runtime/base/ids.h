@@ -10,7 +10,7 @@
 namespace husk {
 
 // [A-Za-z0-9_][A-Za-z0-9_+.-]*, at most 255 bytes: no "/", no leading dot or dash.
-// Source: facts on runc and crun id rules; NAME_MAX in man 3 limits.h.
+// Source: the rules of runc and of crun 1.28 (no leading dot); NAME_MAX in man 3 limits.h.
 class ContainerId {
  public:
   static Result<ContainerId> parse(std::string_view text);

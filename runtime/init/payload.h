@@ -15,7 +15,7 @@ namespace husk::runtime {
 
 // Finds args[0] in $PATH of `env`, as the user the program will run as; it must be executable.
 // Errors carry the texts that callers parse: `executable file not found in $PATH`,
-// `no such file or directory`, `permission denied` (facts section 1.5).
+// `no such file or directory`, `permission denied`: podman derives its exit code from them.
 Result<std::string> find_program(const std::string& name, const std::vector<std::string>& env);
 
 // The runtime's own binary, as it is known on the host side.

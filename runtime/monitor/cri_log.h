@@ -1,7 +1,7 @@
 // CRI log files: LineSplitter turns the bytes of one stream into lines, LogFile appends whole lines.
 // Format: "<RFC3339Nano> <stdout|stderr> <F|P> <content>\n"; lines beyond 16 KiB are cut into P parts,
 // and what a stream leaves unterminated at its end is a P line.
-// Source: facts on CRI, section Logs; k8s cri-api "log_path".
+// Source: cri-api, ContainerConfig.log_path; kubelet's pkg/kubelet/kuberuntime/logs.
 #pragma once
 
 #include <cstdint>

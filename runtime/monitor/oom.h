@@ -1,6 +1,6 @@
 // Out-of-memory kills of one container: where its memory cgroup is, how many processes the kernel
 // has killed in it, and a notification when that happens.
-// Counts are cumulative, so the count at the start is subtracted (facts on CRI, lesson 22).
+// Counts are cumulative, so the count at the start is subtracted.
 // Source: kernel cgroup-v2.rst memory.events; cgroup-v1/memory.rst sections 9 and 10.
 #pragma once
 

@@ -1,5 +1,5 @@
 // All processes that descend from one, found in /proc: what an exec that took too long has started.
-// Source: facts on CRI: an ExecSync time-out kills only the exec, never the container.
+// Source: cri-api, ExecSyncRequest.timeout: a time-out kills the command, never the container.
 #pragma once
 
 #include <sys/types.h>

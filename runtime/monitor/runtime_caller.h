@@ -34,7 +34,7 @@ std::vector<std::string> runtime_arguments(const RuntimeProgram& program, const 
                                            const std::string& log_file);
 // The msg of the last line with level "error"; "" when there is none. Lines that are no JSON are skipped.
 std::string last_runtime_error(std::string_view log_text);
-// Callers branch on kinds, the runtime says texts. Source: facts on OCI runtimes 1.5.
+// Callers branch on kinds, the runtime says texts. They are those that runc's callers know.
 Kind kind_of_runtime_text(std::string_view text);
 
 class RuntimeCaller {

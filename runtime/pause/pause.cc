@@ -1,6 +1,6 @@
 // pause holds a pod's namespaces. As PID 1 of a shared PID namespace it reaps orphans; it leaves
 // with 0 on SIGTERM and SIGINT. It allocates nothing and never runs but when a signal comes.
-// Source: facts on CRI, sandbox content; man 7 pid_namespaces (PID 1 gets only handled signals).
+// Source: man 7 pid_namespaces (PID 1 gets only handled signals).
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-// Hostile layers: the list of facts 2.3 that concerns unpacking. Each attack aims at a victim outside
+// Hostile layers. Each attack aims at a victim outside
 // the layer; afterwards the victim is as it was and nothing of the layer is left.
 #include "bed.h"
 

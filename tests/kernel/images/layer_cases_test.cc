@@ -1,4 +1,4 @@
-// image-spec layer.md, the corner cases of facts 2.2, checked on a mounted overlay.
+// image-spec layer.md, corner cases, checked on a mounted overlay.
 #include "bed.h"
 
 #include <algorithm>

@@ -160,7 +160,7 @@ TEST_CASE("signals: every value of the protocol and back") {
   }
 }
 
-TEST_CASE("facts cri.md 2.2: each kind has its status code, and long texts are cut") {
+TEST_CASE("each kind has its status code, and long texts are cut") {
   CHECK(to_grpc(Error{Kind::not_found, "x"}).error_code() == grpc::StatusCode::NOT_FOUND);
   CHECK(to_grpc(Error{Kind::timed_out, "x"}).error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   CHECK(to_grpc(Error{Kind::invalid, "x"}).error_code() == grpc::StatusCode::INVALID_ARGUMENT);

@@ -1,5 +1,5 @@
 // The registry client against a server that misbehaves.
-// Source: distribution-spec spec.md#pull; facts on registry client duties and their CVEs.
+// Source: distribution-spec spec.md#pull; CVEs of registry clients.
 #include "images/registry/client.h"
 
 #include "harness/harness.h"
