@@ -1,4 +1,4 @@
-// Which capabilities a container gets. Source: man 7 capabilities; facts cri.md 2.5.
+// Which capabilities a container gets. Source: man 7 capabilities; cri-api, Capability.
 #pragma once
 
 #include <optional>

@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kLogAnnotation = "husk.pod/log-directory";
 constexpr const char* kDefaultLogs = "/var/log/husk/pods";
 
-// As kubelet sends them for procMount Default. Source: facts on CRI 2.5.
+// As kubelet sends them for procMount Default. Source: kubelet, pkg/securitycontext.
 constexpr std::array<const char*, 11> kMasked{
     "/proc/asound",     "/proc/acpi",        "/proc/interrupts", "/proc/kcore",   "/proc/keys",   "/proc/latency_stats",
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",   "/sys/firmware"};

@@ -1,5 +1,5 @@
 // CRI log files, read back: "<time> <stdout|stderr> <tags> <content>". Pure.
-// Source: facts on CRI, section Logs: parts (P) are joined by the reader until F.
+// Source: kubelet's pkg/kubelet/kuberuntime/logs: parts (P) are joined by the reader until F.
 #pragma once
 
 #include <optional>

@@ -80,7 +80,7 @@ TEST_CASE("run --detach returns at once and keeps the container; run --keep keep
   CHECK(bench.husk({"delete", kept}).status.code == 0);
 }
 
-TEST_CASE("texts that callers parse (facts section 1.5)") {
+TEST_CASE("texts that callers parse") {
   REQUIRE_E2E();
   Bench bench;
   const auto id = bench.id();
