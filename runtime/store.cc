@@ -115,7 +115,7 @@ Result<ContainerDir> StateStore::reserve(const ContainerId& id) const {
   if (!made.has_value()) {
     if (made.error().kind() == Kind::exists)
       return Error{Kind::exists, format_text("container with given ID already exists: {}", quote(id.text()))}.hint(
-          "choose another id, or run husk delete");
+          "choose another id, or run husk delete --force");
     return std::move(made).error().during("make the state directory");
   }
   ContainerDir directory{path, TRY(sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))};

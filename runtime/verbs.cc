@@ -92,6 +92,15 @@ Status lock_by_force(const ContainerDir& directory) {
   return directory.lock();
 }
 
+// SIGKILL was sent. Not for ever: a process that the kernel holds would hold us, and our lock, with it.
+Status wait_for_kill(const UniqueFd& pidfd, pid_t pid) {
+  constexpr int kLimitMs = 10'000;
+  std::vector<sys::PollEntry> entries{{.fd = pidfd.get(), .events = POLLIN}};
+  if (TRY(sys::poll(entries, kLimitMs)) != 0) return ok();
+  return Error{Kind::timed_out, format_text("process {} did not end within {} ms after SIGKILL", pid, kLimitMs)}.hint(
+      "it waits inside the kernel (a device, a network file system, a child that nobody reaps); delete it again when that is over");
+}
+
 Status delete_by_force(const StateStore& store, const ContainerId& id) {
   const auto directory = store.open(id);
   if (!directory.has_value()) return directory.error().kind() == Kind::not_found ? ok() : Status{directory.error()};
@@ -161,7 +170,7 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     auto sent = sys::pidfd_send_signal(init->get(), SIGKILL);
     if (!sent.has_value() && sent.error().os_errno() != ESRCH) return sent;
     thaw_for_kill(record, SIGKILL);
-    TRY(wait_until_over(*init));
+    TRY(wait_for_kill(*init, record.init.pid));
   }
   const auto cgroup = open_cgroup(record);
   if (cgroup.has_value()) {
