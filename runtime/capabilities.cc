@@ -56,6 +56,7 @@ std::string capability_name(int capability) {
 
 std::vector<std::string> capability_names() {
   std::vector<std::string> names;
+  names.reserve(kNames.size());
   for (std::size_t i = 0; i < kNames.size(); ++i) names.push_back(capability_name(static_cast<int>(i)));
   return names;
 }

@@ -135,7 +135,7 @@ Status CgroupV1::kill_round(int signal, bool& nobody) {
                           v1::is_frozen(directory.value()).value();
   if (directory.has_value() && !was_frozen) (void)v1::freeze(directory.value());  // signal in any case
   const auto found = processes();
-  const auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
+  auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
   if (directory.has_value() && (!was_frozen || signal == SIGKILL)) TRY(v1::thaw(directory.value()));
   nobody = found.has_value() && found.value().empty();
   if (signal == SIGKILL && found.has_value()) TRY(wait_for_exit(found.value(), kWaitMs));
@@ -175,7 +175,7 @@ Status CgroupV1::empty_and_remove() {
       const auto found = TRY(tree_processes(hierarchy.mount + path_));
       left.insert(left.end(), found.begin(), found.end());
     }
-    const auto killed = left.empty() ? ok() : kill_all(SIGKILL);
+    auto killed = left.empty() ? ok() : kill_all(SIGKILL);
     // On a hybrid host the part in the v2 hierarchy may be gone already: who is left is signalled by pid.
     if (!killed.has_value() && killed.error().kind() != Kind::not_found) return killed;
     TRY(signal_processes(left, SIGKILL));  // who left one hierarchy only

@@ -100,14 +100,14 @@ Status CgroupV2::kill_while_frozen(int signal) {
   // A process that cannot be frozen must not keep the others from their signal.
   const auto frozen = was_frozen ? ok() : freeze();
   const auto found = processes();
-  const auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
+  auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
   if (!was_frozen && frozen.has_value()) TRY(set_frozen(false));
   return done;
 }
 
 Status CgroupV2::kill_all(int signal) {
   if (signal != SIGKILL) return kill_while_frozen(signal);
-  const auto done = write_existing(AT_FDCWD, directory_ + "/cgroup.kill", "1");
+  auto done = write_existing(AT_FDCWD, directory_ + "/cgroup.kill", "1");
   if (done.has_value()) return ok();
   if (done.error().os_errno() == ENOENT && path_exists(directory_)) return kill_while_frozen(signal);  // until 5.14
   return done;
