@@ -86,7 +86,12 @@ Result<bool> ContainerDir::try_lock() const {
 
 void ContainerDir::unlock() const { (void)sys::flock(directory_.get(), LOCK_UN); }  // closing would do it too
 
-Status ContainerDir::remove() const { return remove_tree(AT_FDCWD, path_).during("remove container state"); }
+// What is usually there, by name; whatever else there is, by a walk.
+Status ContainerDir::remove() const {
+  for (const auto* name : {kConfigFile, kStateFile}) (void)sys::unlinkat(fd(), name);
+  if (sys::unlinkat(AT_FDCWD, path_, AT_REMOVEDIR).has_value()) return ok();
+  return remove_tree(AT_FDCWD, path_).during("remove container state");
+}
 
 bool ContainerDir::is_gone() const {
   const auto info = sys::fstat(directory_.get());

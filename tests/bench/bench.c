@@ -1,4 +1,4 @@
-// Times commands in turn (A, B, A, B …) with posix_spawn and wait4, and prints medians, ratios, peak RSS.
+// Times commands in turn (A, B, B, A …) with posix_spawn and wait4, and prints medians, ratios, peak RSS.
 //   bench CASE ROUNDS BASELINE NAME STEP… [';' STEP…] ['--' NAME STEP… [';' STEP…]]…
 // The round's number replaces each "{}" in an argument. A contestant's time is that of all its steps.
 // C and static: a child's peak RSS begins with that of the program that spawned it (vfork shares its
@@ -128,6 +128,21 @@ static void report(const char *title, const char *baseline, int rounds) {
   }
 }
 
+// Who follows whom changes each round: the kernel takes the predecessor's namespaces down meanwhile, with locks that
+// the successor needs, so that a fixed order favours who comes after the slowest. Fisher and Yates; the same each run.
+static void shuffle(int *order) {
+  static unsigned long state = 88172645463325252UL;
+  for (int i = contestant_count - 1; i > 0; --i) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    const int j = (int)(state % (unsigned long)(i + 1));
+    const int kept = order[i];
+    order[i] = order[j];
+    order[j] = kept;
+  }
+}
+
 int main(int argc, char **argv) {
   const int rounds = argc > 4 ? atoi(argv[2]) : 0;
   if (rounds < 1 || rounds > kMaxRounds || parse(argc, argv) != 0) {
@@ -143,8 +158,11 @@ int main(int argc, char **argv) {
   for (int round = 0; round < warm_up; ++round)
     for (int i = 0; i < contestant_count; ++i) run_round(&contestants[i], round, 1);
   for (int i = 0; i < contestant_count; ++i) contestants[i].peak_rss = 0;
-  for (int round = 0; round < rounds; ++round)
-    for (int i = 0; i < contestant_count; ++i) run_round(&contestants[i], round, 0);
+  int order[kMaxContestants] = {0, 1, 2, 3, 4, 5};
+  for (int round = 0; round < rounds; ++round) {
+    shuffle(order);
+    for (int i = 0; i < contestant_count; ++i) run_round(&contestants[order[i]], round, 0);
+  }
   report(argv[1], argv[3], rounds);
   return 0;
 }
