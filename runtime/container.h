@@ -65,8 +65,8 @@ Status resume_container(const StateStore& store, const ContainerId& id);
 // Waits for the end of a container whose parent is somebody else: its exit code, or 128 + signal (see README.md for
 // who knows it). Errors: not_found when nobody does.
 Result<int> wait_for_container(const StateStore& store, const ContainerId& id);
-// Until a process is over that need not be a child of ours.
-Status wait_until_over(const UniqueFd& pidfd);
+// Until a process is over that need not be a child of ours; false when `timeout_ms` passed first (-1: no limit).
+Result<bool> wait_until_over(const UniqueFd& pidfd, int timeout_ms);
 
 // Changes limits of a container that has not stopped: all of `change` or nothing, and the saved config.json with
 // them. Zero and absent mean "as it is"; device rules stay as created.

@@ -1,4 +1,3 @@
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -96,8 +95,7 @@ Status lock_by_force(const ContainerDir& directory) {
 // SIGKILL was sent. Not for ever: a process that the kernel holds would hold us, and our lock, with it.
 Status wait_for_kill(const UniqueFd& pidfd, pid_t pid) {
   constexpr int kLimitMs = 10'000;
-  std::vector<sys::PollEntry> entries{{.fd = pidfd.get(), .events = POLLIN}};
-  if (TRY(sys::poll(entries, kLimitMs)) != 0) return ok();
+  if (TRY(wait_until_over(pidfd, kLimitMs))) return ok();
   return Error{Kind::timed_out, format_text("process {} did not end within {} ms after SIGKILL", pid, kLimitMs)}.hint(
       "it waits inside the kernel (a device, a network file system, a child that nobody reaps); delete it again when that is over");
 }

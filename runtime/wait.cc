@@ -37,10 +37,9 @@ void keep(const ContainerDir& directory, int code) {
 }  // namespace
 
 // Source: man 2 pidfd_open.
-Status wait_until_over(const UniqueFd& pidfd) {
+Result<bool> wait_until_over(const UniqueFd& pidfd, int timeout_ms) {
   std::vector<sys::PollEntry> entries{{.fd = pidfd.get(), .events = POLLIN}};
-  const auto ready = sys::poll(entries, -1);
-  return ready.has_value() ? ok() : Status{ready.error()};
+  return TRY(sys::poll(entries, timeout_ms)) != 0;
 }
 
 Result<int> wait_for_container(const StateStore& store, const ContainerId& id) {
@@ -51,7 +50,7 @@ Result<int> wait_for_container(const StateStore& store, const ContainerId& id) {
   if (record.value().init.pid == 0)
     return Error{Kind::wrong_state, "cannot wait for a container that is being created"}.hint("wait after husk create");
   const auto init = TRY(open_alive(record.value().init));
-  if (init.has_value()) TRY(wait_until_over(*init));
+  if (init.has_value()) TRY(wait_until_over(*init, -1));
   const auto code = find_exit_code(directory, record.value(), init.has_value() ? init->get() : -1);
   if (!code.has_value()) return nobody_knows();
   keep(directory, *code);
