@@ -36,7 +36,28 @@ Result<Spec> parse_valid_config(std::string_view text) {
   return spec;
 }
 
+Result<std::vector<Mount>> parse_valid_mounts(std::string_view text) {
+  const auto json = TRY(parse_json(text));
+  const JsonReader reader{json};
+  const auto elements = TRY(reader.elements());
+  TRY(check_count(reader, elements.size(), kMaxMounts));
+  std::vector<Mount> mounts;
+  for (const auto& element : elements) {
+    TRY(element.expect_object());
+    mounts.push_back(TRY(read_mount(element)));
+  }
+  // Whether the container has a user namespace, which "idmap" alone would take, only the plan knows.
+  TRY(validate_mounts(mounts, true, ""));
+  return mounts;
+}
+
 }  // namespace
+
+Result<std::vector<Mount>> parse_mounts(std::string_view text) {
+  auto mounts = parse_valid_mounts(text);
+  if (!mounts.has_value()) return cite(std::move(mounts).error(), "/mounts");
+  return mounts;
+}
 
 Result<Spec> parse_config(std::string_view text) {
   auto spec = parse_valid_config(text);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "oci-spec/json.h"
@@ -13,15 +14,19 @@ namespace husk::oci {
 Result<Spec> parse_config(std::string_view text);        // parse and validate
 Result<Process> parse_process(std::string_view text);    // `husk exec --process FILE`
 Result<Resources> parse_resources(std::string_view text);  // `husk update --resources FILE`
+Result<std::vector<Mount>> parse_mounts(std::string_view text);  // `husk mounts`: an array as config.json's "mounts"
 
 // Rules that span several fields. Called by parse_config.
 Status validate(const Spec& spec);
 Status validate_process(const Process& process, std::string_view pointer);
+// Each at `pointer`/N. `user_namespace`: the container has one, whose mappings "idmap" takes when it is given none.
+Status validate_mounts(const std::vector<Mount>& mounts, bool user_namespace, std::string_view pointer);
 Status validate_resources(const Resources& resources, std::string_view pointer);
 
 // Spec → config.json text (pretty). parse_config(write_config(s)) gives s back.
 std::string write_config(const Spec& spec);
 std::string write_process(const Process& process);
 std::string write_resources(const Resources& resources);
+std::string write_mounts(const std::vector<Mount>& mounts);
 
 }  // namespace husk::oci

@@ -57,20 +57,14 @@ bool has_option(const Mount& mount, std::string_view option) {
 }
 
 // config.md#configLinuxMountOptions (idmap, ridmap), config.md#configPOSIXMounts (mappings)
-Status check_mount(const Spec& spec, const Mount& mount, const std::string& pointer) {
+Status check_mount(const Mount& mount, bool user_namespace, const std::string& pointer) {
   TRY(check_id_mappings(at(pointer, "uidMappings"), mount.uid_mappings));
   TRY(check_id_mappings(at(pointer, "gidMappings"), mount.gid_mappings));
   if (mount.uid_mappings.empty() != mount.gid_mappings.empty())
     return rule_error(pointer, "\"uidMappings\" and \"gidMappings\" must be given together");
   const bool wants_map = has_option(mount, "idmap") || has_option(mount, "ridmap");
-  if (wants_map && mount.uid_mappings.empty() && spec.find_namespace(NamespaceType::user) == nullptr)
+  if (wants_map && mount.uid_mappings.empty() && !user_namespace)
     return rule_error(pointer, "an idmapped mount needs \"uidMappings\" and \"gidMappings\" or a user namespace");
-  return ok();
-}
-
-Status check_mounts(const Spec& spec) {
-  for (std::size_t i = 0; i < spec.mounts.size(); ++i)
-    TRY(check_mount(spec, spec.mounts[i], format_text("/mounts/{}", i)));
   return ok();
 }
 
@@ -104,10 +98,16 @@ Status check_annotations(const StringMap& annotations) {
 
 }  // namespace
 
+Status validate_mounts(const std::vector<Mount>& mounts, bool user_namespace, std::string_view pointer) {
+  for (std::size_t i = 0; i < mounts.size(); ++i)
+    TRY(check_mount(mounts[i], user_namespace, format_text("{}/{}", pointer, i)));
+  return ok();
+}
+
 Status validate(const Spec& spec) {
   TRY(check_version(spec.oci_version));
   TRY(check_root(spec));
-  TRY(check_mounts(spec));
+  TRY(validate_mounts(spec.mounts, spec.find_namespace(NamespaceType::user) != nullptr, "/mounts"));
   if (spec.process.has_value()) TRY(validate_process(*spec.process, "/process"));
   TRY(check_uts_name(spec, "/hostname", spec.hostname));
   TRY(check_uts_name(spec, "/domainname", spec.domainname));

@@ -94,4 +94,10 @@ std::string write_process(const Process& process) { return process_json(process)
 
 std::string write_resources(const Resources& resources) { return resources_json(resources).dump(2) + "\n"; }
 
+std::string write_mounts(const std::vector<Mount>& mounts) {
+  Json json = Json::array();
+  for (const auto& mount : mounts) json.push(mount_json(mount));
+  return json.dump(2) + "\n";
+}
+
 }  // namespace husk::oci

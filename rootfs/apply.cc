@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "rootfs/attributes.h"
 #include "rootfs/cgroup_mount.h"
-#include "rootfs/copy_up.h"
 #include "rootfs/devices.h"
 #include "rootfs/fresh_mount.h"
 #include "rootfs/masked_paths.h"
@@ -19,36 +18,19 @@
 namespace husk::rootfs {
 namespace {
 
-bool has_setting(const MountOp& op, std::string_view key) {
-  for (const auto& [name, value] : op.settings)
-    if (name == key) return true;
-  return false;
-}
-
-// A tmpfs on a directory of the image has that directory's mode unless told otherwise, as with other
-// runtimes; the kernel's own default would be 1777.
-Status inherit_mode(MountOp& op, const MountPoint& place) {
-  if (!place.existed || has_setting(op, "mode")) return ok();
-  const auto info = TRY(sys::fstat(place.fd.get()));
-  op.settings.emplace_back("mode", format_text("{:o}", info.st_mode & 07777));
-  return ok();
-}
-
-Status apply_tmpfs(MountOp op, Ground& ground, bool user_namespace) {
+Status apply_tmpfs(const MountOp& op, Ground& ground) {
   const auto place = TRY(open_mount_point(ground, op.to, {}));
-  TRY(inherit_mode(op, place));
-  auto fresh = TRY(make_fresh(op, user_namespace));
-  if (op.copy_up && place.existed) TRY(copy_up(place.fd.get(), fresh.mount.get()));
-  TRY(attach_at(fresh.mount, place));
+  auto tmpfs = TRY(make_tmpfs(op, place.existed ? place.fd.get() : -1));
+  TRY(attach_at(tmpfs, place));
   ground.forget_own(op.to);
   ground.own.push_back({.path = op.to,
-                        .mount = std::move(fresh.mount),
+                        .mount = std::move(tmpfs),
                         .read_only_later = (fresh_attributes(op) & MOUNT_ATTR_RDONLY) != 0});
   return ok();
 }
 
 Status apply_fresh(const MountOp& op, Ground& ground, bool user_namespace) {
-  if (op.type == "tmpfs") return apply_tmpfs(op, ground, user_namespace);
+  if (op.type == "tmpfs") return apply_tmpfs(op, ground);
   const auto place = TRY(open_mount_point(ground, op.to, {.plain = op.type == "proc" || op.type == "sysfs"}));
   const auto fresh = TRY(make_fresh(op, user_namespace));
   ground.forget_own(op.to);

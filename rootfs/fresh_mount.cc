@@ -6,12 +6,14 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "rootfs/attributes.h"
+#include "rootfs/copy_up.h"
 #include "rootfs/layer_path.h"
 
 namespace husk::rootfs {
@@ -124,7 +126,27 @@ Error explain(Error error, const MountOp& op) {
   return error;
 }
 
+bool has_setting(const MountOp& op, std::string_view key) {
+  return std::ranges::any_of(op.settings, [&](const auto& setting) { return setting.first == key; });
+}
+
 }  // namespace
+
+Result<UniqueFd> make_fresh_only(const MountOp& op, bool user_namespace) {
+  auto own = make_own(op, user_namespace);
+  if (!own.has_value()) return explain(std::move(own).error(), op);
+  return own;
+}
+
+Result<UniqueFd> make_tmpfs(MountOp op, int covered) {
+  if (covered >= 0 && !has_setting(op, "mode")) {
+    const auto info = TRY(sys::fstat(covered));
+    op.settings.emplace_back("mode", format_text("{:o}", info.st_mode & 07777));
+  }
+  auto mount = TRY(make_fresh_only(op, false));
+  if (op.copy_up && covered >= 0) TRY(copy_up(covered, mount.get()));
+  return mount;
+}
 
 Result<FreshMount> make_fresh(const MountOp& op, bool user_namespace) {
   auto own = make_own(op, user_namespace);

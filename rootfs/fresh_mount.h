@@ -15,5 +15,11 @@ struct FreshMount {
 // namespace; when that is the host, its mount is bound instead.
 // Errors carry the kernel's own text.
 Result<FreshMount> make_fresh(const MountOp& op, bool user_namespace);
+// The same without looking for the host's: for a caller whose "/" is the container's.
+Result<UniqueFd> make_fresh_only(const MountOp& op, bool user_namespace);
+// A tmpfs that will cover the directory `covered` (-1: nothing was there). It has that directory's mode unless
+// told otherwise, as with other runtimes (the kernel's default would be 1777), and with tmpcopyup what is in it.
+// Not read-only yet: mount points are made in it first.
+Result<UniqueFd> make_tmpfs(MountOp op, int covered);
 
 }  // namespace husk::rootfs

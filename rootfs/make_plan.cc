@@ -86,7 +86,7 @@ void set_default_propagation(const RootfsPlan& plan, MountOp& op) {
 }
 
 Result<MountOp> plan_one(const oci::Spec& spec, const PlanOptions& options, const RootfsPlan& plan, std::size_t index) {
-  auto op = TRY(plan_mount(spec.mounts[index], format_text("/mounts/{}", index)));
+  auto op = TRY(plan_mount(spec.mounts[index], format_text("{}/{}", options.mounts_pointer, index)));
   TRY(plan_id_map(spec, op));
   if (op.act == Act::bind && !op.from.starts_with('/')) op.from = options.bundle + "/" + op.from;
   if (op.act == Act::cgroup || (op.act == Act::fresh && op.type == "cgroup2")) plan_cgroup(plan, options.cgroup2, op);

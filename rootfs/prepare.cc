@@ -95,9 +95,8 @@ Result<UniqueFd> open_root(const RootfsPlan& plan) {
 
 }  // namespace
 
-Result<HostHandles> prepare(const RootfsPlan& plan) {
+Result<HostHandles> prepare_mounts(const RootfsPlan& plan) {
   HostHandles handles;
-  handles.root = TRY(open_root(plan));
   handles.mount_sources.resize(plan.mounts.size());
   handles.id_map_userns.resize(plan.mounts.size());
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
@@ -106,6 +105,13 @@ Result<HostHandles> prepare(const RootfsPlan& plan) {
     const auto& op = plan.mounts[i];
     return std::move(done).error().during(format_text("{}: mount on {}", quote(op.pointer), quote(op.to)));
   }
+  return handles;
+}
+
+Result<HostHandles> prepare(const RootfsPlan& plan) {
+  auto root = TRY(open_root(plan));
+  auto handles = TRY(prepare_mounts(plan));
+  handles.root = std::move(root);
   return handles;
 }
 

@@ -23,6 +23,7 @@ struct PlanOptions {
   bool no_pivot = false;       // chroot instead of pivot_root (initramfs)
   bool new_user_namespace = false;
   bool cgroup2 = false;        // /sys/fs/cgroup on this host is cgroup2
+  std::string mounts_pointer = "/mounts";  // where spec.mounts was read from, for errors
 };
 
 // What apply will do. Plain data: tests compare it, `husk create --print-plan` may show it.
@@ -50,6 +51,7 @@ struct HostHandles {
   std::vector<UniqueFd> id_map_userns;  // parallel to plan.mounts; closed where no idmap
 };
 Result<HostHandles> prepare(const RootfsPlan& plan);
+Result<HostHandles> prepare_mounts(const RootfsPlan& plan);  // all but the root
 
 struct Applied {
   RootDir root;  // the new root mount, not yet entered

@@ -59,6 +59,11 @@ Status remove_locked(const ContainerDir& directory);
 // Removes them with their cgroups; their ids.
 Result<std::vector<std::string>> collect_cut_short(const StateStore& store, bool dry_run);
 
+// Mounts that come to a container that has not stopped, or go (by destination): all of them or none. They are the
+// mount namespace's and go with it: neither the record nor the saved config.json tells of them.
+enum class MountChange : std::uint8_t { add, remove };
+Status change_mounts(const StateStore& store, const ContainerId& id, MountChange change, const std::vector<oci::Mount>& mounts);
+
 Status pause_container(const StateStore& store, const ContainerId& id);
 Status resume_container(const StateStore& store, const ContainerId& id);
 

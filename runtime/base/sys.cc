@@ -178,7 +178,8 @@ Result<struct statfs> fstatfs(int fd) {
 
 Result<std::uint64_t> mount_id(int dirfd, const std::string& path) {
   struct statx info {};
-  if (failed(::statx(dirfd, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, &info)))
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (path.empty() ? AT_EMPTY_PATH : 0);
+  if (failed(::statx(dirfd, path.c_str(), flags, STATX_MNT_ID, &info)))
     return call_error([&] { return format_text("statx({}, {})", fd_text(dirfd), quote(path)); });
   return info.stx_mnt_id;
 }

@@ -26,7 +26,7 @@ Status print(std::string_view text) { return sys::write_all(STDOUT_FILENO, text)
 namespace {
 
 constexpr std::array kVerbs{&kCreateVerb, &kStartVerb, &kStateVerb,  &kKillVerb,   &kDeleteVerb, &kRunVerb,     &kExecVerb,
-                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kWaitVerb,   &kEventsVerb,
+                            &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kMountsVerb, &kWaitVerb,   &kEventsVerb,
                             &kGcVerb,     &kSpecVerb,   &kFeaturesVerb};
 
 // Known to other runtimes and planned here: refused by name, never ignored.
@@ -35,8 +35,7 @@ struct Planned {
   std::string_view hint;
 };
 constexpr std::array kPlanned{Planned{"checkpoint", "containers cannot be saved yet"},
-                              Planned{"restore", "containers cannot be saved yet"},
-                              Planned{"mounts", "give the mounts in config.json"}};
+                              Planned{"restore", "containers cannot be saved yet"}};
 
 constexpr std::array kGlobals{
     Option{0, "root", "DIR", "where the state of containers is kept (default /run/husk)"},

@@ -40,6 +40,7 @@ extern const Verb kPsVerb;
 extern const Verb kPauseVerb;
 extern const Verb kResumeVerb;
 extern const Verb kUpdateVerb;
+extern const Verb kMountsVerb;
 extern const Verb kWaitVerb;
 extern const Verb kEventsVerb;
 extern const Verb kGcVerb;

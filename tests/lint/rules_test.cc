@@ -111,7 +111,7 @@ TEST_CASE("programs of ours are not started through a shell, and text is not pri
 
 TEST_CASE("every parser that reads foreign text has a fuzzer of its name (oci-spec)") {
   std::vector<std::string> violations;
-  for (const auto* name : {"parse_config", "parse_process", "parse_resources", "parse_json", "parse_manifest", "parse_index",
+  for (const auto* name : {"parse_config", "parse_process", "parse_resources", "parse_mounts", "parse_json", "parse_manifest", "parse_index",
                            "parse_image_config", "digest"})
     if (!exists(format_text("tests/fuzz/{}_fuzz.cc", name))) violations.emplace_back(name);
   report(violations);

@@ -139,7 +139,7 @@ TEST_CASE("command lines that are wrong are usage errors, never crashes") {
                               {{"checkpoint", "x"}, "not supported"},
                               {{"checkpoint", "--help"}, "not supported"},
                               {{"restore", "x"}, "not supported"},
-                              {{"mounts", "x"}, "not supported"},
+                              {{"mounts", "x"}, "requires an argument"},
                               {{"wait", "x", "y"}, "unexpected argument"},
                               {{"gc", "x"}, "unexpected argument"},
                               {{"create"}, "requires an argument"},

@@ -75,6 +75,21 @@ TEST_CASE("process and resources alone survive parse and write") {
   CHECK(write_resources(resources.value()) == write_resources(spec.value().linux.resources));
 }
 
+TEST_CASE("config.md#configMounts: an array of mounts alone survives parse and write; errors name the place in it") {
+  const auto spec = parse_config(fixture("full.json"));
+  REQUIRE_OK(spec);
+  REQUIRE_FALSE(spec.value().mounts.empty());
+  const auto mounts = parse_mounts(write_mounts(spec.value().mounts));
+  REQUIRE_OK(mounts);
+  CHECK(write_mounts(mounts.value()) == write_mounts(spec.value().mounts));
+  CHECK(parse_mounts("[]").value().empty());
+  const auto wrong = parse_mounts(R"([{"destination":"/a"},{"destination":"/b","options":"ro"}])");
+  REQUIRE_FALSE(wrong.has_value());
+  CHECK(wrong.error().to_string() == "\"/1/options\": must be an array, not string (hint: see runtime-spec config.md#configMounts)");
+  const auto half = parse_mounts(R"([{"destination":"/a","uidMappings":[{"containerID":0,"hostID":0,"size":1}]}])");
+  CHECK_FALSE(half.has_value());
+}
+
 TEST_CASE("config.md#configExtensibility: unknown properties are ignored, at every level") {
   const auto spec = parse_config(R"({"ociVersion":"1.0.2","future":{"x":[1,2]},"root":{"path":"r","later":1},
     "process":{"user":{"uid":0,"gid":0,"username":"x"},"args":["a"],"cwd":"/","commandLine":"w"},
