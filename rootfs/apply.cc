@@ -4,6 +4,9 @@
 #include <linux/mount.h>
 #include <sys/mount.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -96,11 +99,20 @@ Status attach_root(const RootfsPlan& plan, const UniqueFd& root) {
   return sys::move_mount(root.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-Status apply_mounts(const RootfsPlan& plan, const HostHandles& handles, Ground& ground) {
+using EnterNetwork = std::function<Status()>;
+
+// sysfs shows the network namespace of who mounts it, and a network file system speaks through it.
+bool is_of_no_network(const MountOp& op) {
+  constexpr std::array<std::string_view, 5> kTypes{"proc", "tmpfs", "devpts", "mqueue", "cgroup2"};
+  return op.act != Act::fresh || std::find(kTypes.begin(), kTypes.end(), op.type) != kTypes.end();
+}
+
+Status apply_mounts(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, const EnterNetwork& enter_network) {
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    const auto& op = plan.mounts[i];
+    if (!is_of_no_network(op)) TRY(enter_network());
     auto done = apply_one(plan, handles, ground, i);
     if (done.has_value()) continue;
-    const auto& op = plan.mounts[i];
     const auto& what = op.act == Act::fresh ? op.type : op.from;
     return std::move(done).during(format_text("{}: mount {} on {}", quote(op.pointer), quote(what), quote(op.to)));
   }
@@ -119,9 +131,9 @@ class NoUmask {
   mode_t before_;
 };
 
-Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, UniqueFd& dev) {
+Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, UniqueFd& dev, const EnterNetwork& enter_network) {
   const NoUmask no_umask;
-  TRY(apply_mounts(plan, handles, ground));
+  TRY(apply_mounts(plan, handles, ground, enter_network));
   if (plan.default_devices) dev = TRY(open_dev(ground));
   TRY(make_devices(plan, ground, dev));
   for (const auto& item : ground.own)
@@ -133,14 +145,15 @@ Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, 
 
 }  // namespace
 
-Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles) {
+Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles, const EnterNetwork& enter_network) {
   TRY(leave_host_propagation(plan));
   TRY(attach_root(plan, handles.root).during("attach rootfs"));
   auto root_fd = TRY(sys::dup_cloexec(handles.root.get()));
   auto root = TRY(RootDir::adopt(std::move(root_fd)));
   Ground ground{.root = root, .own = {}};
   UniqueFd dev;
-  TRY(fill(plan, handles, ground, dev));
+  TRY(fill(plan, handles, ground, dev, enter_network));
+  TRY(enter_network());
   TRY(sys::fchdir(root.fd()));  // where createContainer hooks expect to be, as with other runtimes
   return Applied{.root = std::move(root), .dev = std::move(dev)};
 }

@@ -6,6 +6,7 @@
 // Everything below the rootfs goes through RootDir; everything in /proc through a private procfs.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,7 +58,9 @@ struct Applied {
   RootDir root;  // the new root mount, not yet entered
   UniqueFd dev;  // its /dev, opened once; closed when nothing was made there
 };
-Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles);
+// `enter_network`: called before the first mount that may belong to a network namespace, and at the latest
+// when all is mounted, so that the caller can have the namespace made meanwhile; may be called twice.
+Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles, const std::function<Status()>& enter_network = ok);
 Status enter(const RootfsPlan& plan, const Applied& applied);
 Status finish(const RootfsPlan& plan);
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxPacket = 8U << 10U;
 constexpr char kPid = 'P';
+constexpr char kNetwork = 'N';
 constexpr char kWarning = 'W';
 constexpr char kError = 'E';
 
@@ -71,6 +72,19 @@ Status Channel::send_warning(std::string_view text) const {
 }
 
 Status Channel::send_error(const Error& error) const { return sys::send_message(fd_.get(), encode_error(error)); }
+
+Status Channel::send_network(const UniqueFd& ns) const {
+  return sys::send_message(fd_.get(), std::string(1, kNetwork), {ns.get()});
+}
+
+// The parent sends nothing else before it: no warning, no error.
+Result<UniqueFd> Channel::expect_network() const {
+  auto got = TRY(receive(fd_.get()));
+  if (got.end_of_file || got.data.empty()) return peer_gone();
+  if (got.data.front() != kNetwork || got.fds.size() != 1)
+    return Error{Kind::internal, format_text("handshake: expected a network namespace, got {}", quote(got.data))};
+  return std::move(got.fds.front());
+}
 
 Status Channel::expect(Step step) const {
   const auto packet = TRY(next_packet(fd_.get()));

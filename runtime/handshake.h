@@ -7,6 +7,7 @@
 //   4 child → parent  everything but the program is set up
 //   5 parent → child  start (exec only; create: through the start socket; run goes on by itself)
 //   6 child → parent  startContainer hooks ran, the program is next (not in exec, which has no hooks)
+// A new network namespace is made by the parent, side by side with the child's mounts, and comes before 1.
 // Warnings and one error may come from the child at any time; end of file means it died, or ran its
 // program when 4 came before.
 #pragma once
@@ -34,6 +35,9 @@ class Channel {
   Status send_pid(pid_t pid) const;
   Status send_warning(std::string_view text) const;
   Status send_error(const Error& error) const;
+  // Before 1: the network namespace that the parent makes while the child mounts.
+  Status send_network(const UniqueFd& ns) const;
+  Result<UniqueFd> expect_network() const;
 
   // Waits for `step`. Warnings are logged on the way; the peer's error is returned as it is.
   // Errors: unavailable when the peer is gone.

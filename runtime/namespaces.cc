@@ -85,6 +85,9 @@ Result<NamespacePlan> plan_namespaces(const oci::Spec& spec) {
   }
   plan.staged = join_user || (plan.new_user && !plan.joins.empty());
   plan.time_offsets = TRY(time_offsets(spec.linux, spec));
+  // In a user namespace of the container's own, the network has to be made by who is in there.
+  plan.parallel_network = (plan.clone_flags & CLONE_NEWNET) != 0 && !plan.new_user && !plan.staged;
+  if (plan.parallel_network) plan.clone_flags &= ~static_cast<std::uint64_t>(CLONE_NEWNET);
   if (!plan.new_user) return plan;
   plan.uid_mappings = spec.linux.uid_mappings;
   plan.gid_mappings = spec.linux.gid_mappings;

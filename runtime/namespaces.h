@@ -26,6 +26,7 @@ struct NamespacePlan {
   bool new_mount = false;
   bool new_cgroup = false;
   bool new_time = false;
+  bool parallel_network = false;  // a new one, made by the parent while the child mounts
   bool own_mount = false;         // new or joined: the rootfs is entered by pivot_root
   std::vector<Join> joins;
   std::string time_offsets;       // text for /proc/self/timens_offsets

@@ -14,11 +14,14 @@
 #include "hooks.h"
 #include "init/init.h"
 #include "init/join.h"
+#include "init/loopback.h"
 
 namespace husk::runtime {
 namespace {
 
 using oci::NamespaceType;
+
+constexpr const char* kOwnNetwork = "/proc/self/ns/net";
 
 // The namespaces that children get, put back when this goes: hooks run in the host's.
 class ChildNamespaces {
@@ -63,6 +66,22 @@ Result<InitProcess> adopt_staged(const Channel& channel, const UniqueFd& stage) 
   // Our child and not waited for: its pid cannot be reused.
   auto pidfd = TRY(sys::pidfd_open(pid.value()));
   return InitProcess{.pid = pid.value(), .pidfd = std::move(pidfd), .channel = Channel{UniqueFd{}}};
+}
+
+Status hand_over_network(const Channel& channel) {
+  const auto made = TRY(sys::openat(AT_FDCWD, kOwnNetwork, O_RDONLY));
+  (void)channel.send_network(made);  // a child that is gone has said why: the next read tells
+  return raise_loopback().during("bring up the loopback device");
+}
+
+// Half a millisecond of the kernel's time, and a quarter to bring up "lo" (which podman and others expect of the
+// runtime), side by side with the child's mounts. The child enters by the descriptor.
+Status make_network(const Channel& channel) {
+  const auto own = TRY(sys::openat(AT_FDCWD, kOwnNetwork, O_RDONLY));
+  TRY(sys::unshare(CLONE_NEWNET));
+  auto done = hand_over_network(channel);
+  TRY(sys::setns(own.get(), CLONE_NEWNET));  // hooks run in the host's
+  return done;
 }
 
 std::string map_text(const std::vector<oci::IdMapping>& mappings) {
@@ -153,6 +172,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
                        .start_socket = input.start_socket,
                        .cgroup_entries = cgroup_entries,
                        .waits_for_go = needs_go(input),
+                       .network_comes = plan.namespaces.parallel_network,
                        .console = input.console,
                        .proc = proc,
                        .own = own,
@@ -178,6 +198,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
     (void)sys::kill(pid, SIGKILL);  // may be over already
     (void)sys::waitpid(pid);
   });
+  if (plan.namespaces.parallel_network) TRY(make_network(init.channel).during("make network namespace"));
   return init;
 }
 

@@ -25,11 +25,20 @@ oci::State hook_state(const ContainerPlan& plan, Phase phase) {
   return make_state(record, phase);
 }
 
-Status name_host(const InitInput& input) {
+// Once; before anything that looks at the network namespace.
+Status enter_network(InitInput& input) {
+  if (!input.network_comes) return ok();
+  const auto ns = TRY(input.channel.expect_network());
+  input.network_comes = false;
+  return sys::setns(ns.get(), CLONE_NEWNET).during("enter the new network namespace");
+}
+
+Status name_host(InitInput& input) {
   const auto& plan = input.plan;
   if (!plan.hostname.empty()) TRY(sys::sethostname(plan.hostname));
   if (!plan.domainname.empty()) TRY(sys::setdomainname(plan.domainname));
   if (plan.sysctls.empty()) return ok();
+  TRY(enter_network(input));
   return apply_sysctls(input.proc.get(), plan.sysctls);
 }
 
@@ -46,9 +55,10 @@ struct Entered {
   RootDir root;
 };
 
-Result<Entered> enter_rootfs(const InitInput& input) {
+Result<Entered> enter_rootfs(InitInput& input) {
   const auto& plan = input.plan;
-  const auto applied = TRY(rootfs::apply(plan.rootfs, input.handles).during("set up rootfs"));
+  const auto applied = TRY(
+      rootfs::apply(plan.rootfs, input.handles, [&input] { return enter_network(input); }).during("set up rootfs"));
   TRY(fault_point("mounts"));
   TRY(run_create_hooks(input));
   TRY(fault_point("create-container-hooks"));
@@ -70,7 +80,7 @@ Result<Entered> enter_rootfs(const InitInput& input) {
   return Entered{std::move(root)};
 }
 
-Status enter_namespaces(const InitInput& input) {
+Status enter_namespaces(InitInput& input) {
   const auto& namespaces = input.plan.namespaces;
   if (!namespaces.staged) TRY(join_namespaces(namespaces, input.joins));
   // Only now: the root of a new cgroup namespace is the cgroup its maker is in.
@@ -84,8 +94,9 @@ Status enter_namespaces(const InitInput& input) {
 }
 
 // Everything but the program. The result is empty for a container without a process.
-Result<std::optional<Payload>> set_up(const InitInput& input) {
+Result<std::optional<Payload>> set_up(InitInput& input) {
   TRY(enter_cgroups(input.cgroup_entries).during("enter cgroup"));
+  if (input.waits_for_go) TRY(enter_network(input));
   if (input.waits_for_go) TRY(input.channel.expect(Step::go));  // handshake 1
   TRY(enter_namespaces(input));
   if (input.plan.process.has_value()) TRY(start_session(*input.plan.process).during("start session"));

@@ -21,6 +21,7 @@ struct InitInput {
   UniqueFd& start_socket;         // listening; closed (run): the program follows without a wait
   std::vector<UniqueFd>& cgroup_entries;
   bool waits_for_go = true;       // handshake 1 comes first; else just before 4
+  bool network_comes = false;     // NamespacePlan::parallel_network, until it is here
   const UniqueFd& console;        // where the terminal's master goes
   const UniqueFd& proc;           // the host's /proc, verified; closed when there are no sysctls
   const FileIdentity& own;

@@ -40,6 +40,20 @@ TEST_CASE("config-linux.md#namespaces: new ones become clone flags; cgroup and t
   CHECK(!plan.value().staged);
 }
 
+TEST_CASE("a new network namespace is the parent's to make, unless a new user namespace has to own it") {
+  const auto apart = plan_namespaces(spec_with({{NamespaceType::network, ""}, {NamespaceType::pid, ""}}));
+  REQUIRE_OK(apart);
+  CHECK(apart.value().parallel_network);
+  CHECK(apart.value().clone_flags == CLONE_NEWPID);
+  auto spec = spec_with({{NamespaceType::user, ""}, {NamespaceType::network, ""}});
+  spec.linux.uid_mappings = {{.container_id = 0, .host_id = 1000, .size = 1}};
+  spec.linux.gid_mappings = spec.linux.uid_mappings;
+  const auto owned = plan_namespaces(spec);
+  REQUIRE_OK(owned);
+  CHECK(!owned.value().parallel_network);
+  CHECK(owned.value().clone_flags == (CLONE_NEWUSER | CLONE_NEWNET));
+}
+
 TEST_CASE("joining a user namespace, or a new one beside joined ones, needs a stage") {
   const auto joined = plan_namespaces(spec_with({{NamespaceType::user, "/proc/1/ns/user"}, {NamespaceType::pid, ""}}));
   REQUIRE_OK(joined);
