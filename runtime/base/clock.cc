@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <chrono>
 #include <limits>
 
 #include "base/format.h"
@@ -58,16 +59,16 @@ Result<std::int64_t> parse_rfc3339(std::string_view text) {
   if (text.size() < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
       text[13] != ':' || text[16] != ':')
     return bad_time(text);
-  tm utc{};
-  utc.tm_year = static_cast<int>(TRY(digits(text, 0, 4))) - 1900;
-  utc.tm_mon = static_cast<int>(TRY(digits(text, 5, 2))) - 1;
-  utc.tm_mday = static_cast<int>(TRY(digits(text, 8, 2)));
-  utc.tm_hour = static_cast<int>(TRY(digits(text, 11, 2)));
-  utc.tm_min = static_cast<int>(TRY(digits(text, 14, 2)));
-  utc.tm_sec = static_cast<int>(TRY(digits(text, 17, 2)));
-  if (utc.tm_mon < 0 || utc.tm_mon > 11 || utc.tm_mday < 1 || utc.tm_mday > 31 || utc.tm_hour > 23 ||
-      utc.tm_min > 59 || utc.tm_sec > 60)
-    return bad_time(text);
+  const auto year = TRY(digits(text, 0, 4));
+  const auto month = TRY(digits(text, 5, 2));
+  const auto day = TRY(digits(text, 8, 2));
+  const auto hour = TRY(digits(text, 11, 2));
+  const auto minute = TRY(digits(text, 14, 2));
+  const auto second = TRY(digits(text, 17, 2));
+  const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(year)},
+                                         std::chrono::month{static_cast<unsigned>(month)},
+                                         std::chrono::day{static_cast<unsigned>(day)}};
+  if (!date.ok() || hour > 23 || minute > 59 || second > 60) return bad_time(text);
   std::size_t at = 19;
   std::int64_t fraction = 0;
   if (text[at] == '.') {
@@ -85,7 +86,8 @@ Result<std::int64_t> parse_rfc3339(std::string_view text) {
     offset += TRY(digits(zone, 4, 2)) * 60;
     if (zone[0] == '-') offset = -offset;
   }
-  const auto seconds = static_cast<std::int64_t>(::timegm(&utc)) - offset;
+  const std::int64_t days = std::chrono::sys_days{date}.time_since_epoch().count();
+  const auto seconds = days * 86400 + hour * 3600 + minute * 60 + second - offset;
   // Year 1 is Go's zero time and common in images; nanoseconds since 1970 do not reach it.
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / kSecond - 1;
   if (seconds > kMost || seconds < -kMost)

@@ -10,21 +10,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <memory>
 
 #include "base/sys_check.h"
 #include "base/text.h"
-
-namespace husk {
-
-void require(bool condition, const char* text) {
-  if (condition) return;
-  (void)std::fprintf(stderr, "husk: programming error: %s\n", text);
-  std::abort();
-}
-
-}  // namespace husk
 
 namespace husk::sys {
 

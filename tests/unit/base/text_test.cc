@@ -91,6 +91,8 @@ TEST_CASE("RFC 3339: times are written in UTC with nine digits and read with any
   CHECK(parse_rfc3339("2026-11-21T09:30:00.123456789Z").value() == 1795253400123456789);
   CHECK(parse_rfc3339("2026-11-21t10:30:00+01:00").value() == 1795253400000000000);
   CHECK(parse_rfc3339("2026-11-21T00:00:00.5-09:30").value() == 1795253400500000000);
+  CHECK(parse_rfc3339("2024-02-29T00:00:00Z").has_value());
+  CHECK(!parse_rfc3339("2026-02-29T00:00:00Z").has_value());
   CHECK(parse_rfc3339("1969-12-31T23:59:59.9999999999999Z").value() == -1);
 }
 
