@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "seccomp_compile.h"
+#include "seccomp/compile.h"
 
 namespace husk::runtime {
 

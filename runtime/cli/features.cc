@@ -5,7 +5,7 @@
 #include "capabilities.h"
 #include "cli/verb.h"
 #include "rootfs/mount_options.h"
-#include "seccomp_compile.h"
+#include "seccomp/compile.h"
 
 namespace husk::cli {
 namespace {

@@ -40,7 +40,7 @@ const std::vector<ThirdParty> kThirdParty{
     {"nlohmann/", {"oci-spec/json.cc"}},
     {"fmt/", {"runtime/base/format.h", "runtime/base/format.cc"}},
     {"cxxopts", {"runtime/cli", "images/cli", "cri/main.cc", "cri/client", "runtime/monitor/main.cc"}},
-    {"seccomp.h", {"runtime/seccomp_compile.cc", "runtime/seccomp_compile.h"}},
+    {"seccomp.h", {"runtime/seccomp/make_calls.cc"}},
     {"grpc", {"cri"}},
     {"google/protobuf", {"cri"}},
     {"toml++", {"cri", "images"}},

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "harness/harness.h"
-#include "seccomp_compile.h"
+#include "seccomp/compile.h"
 
 using namespace husk;
 using namespace husk::runtime;

@@ -1,5 +1,4 @@
-// Seccomp profile → BPF program, before the clone. seccomp_compile.cc is the only file that includes
-// libseccomp. Source: runtime-spec config-linux.md#seccomp; man 2 seccomp.
+// Seccomp profile → BPF program, before the clone. Source: runtime-spec config-linux.md#seccomp; man 2 seccomp.
 #pragma once
 
 #include <linux/filter.h>
