@@ -12,10 +12,12 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "container.h"
+#include "fault.h"
 #include "init/exec_init.h"
 #include "pidfd_socket.h"
 #include "plan.h"
 #include "self_protect.h"
+#include "spawn.h"
 
 namespace husk::runtime {
 namespace {
@@ -168,8 +170,11 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
   auto cgroup_entries = TRY(cgroup->open_entries().during("enter cgroup"));
+  // In a user namespace nobody has CAP_SYS_PTRACE over a process that began outside (CVE-2016-9962).
+  const bool staged = namespaces.pid && !namespaces.user;
   // man 2 setns: entering a pid namespace only affects children.
-  if (namespaces.pid) TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
+  if (namespaces.pid && !staged)
+    TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
   auto clone = TRY(clone_into(target, *cgroup, options).during("clone"));
   if (clone.pid == 0) {
     ExecInput input{.plan = plan,
@@ -178,28 +183,41 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
                     .init = target.init,
                     .namespaces = namespaces.flags,
                     .joins_user = namespaces.user,
+                    .staged = staged,
                     .root = root,
                     .console = console.child,
                     .own = own,
                     .preserve_fds = options.preserve_fds,
                     .close_first = {channels.parent.fd(), console.master.get()}};
+    if (staged) run_exec_stage(input);
     run_exec(input);
   }
   channels.child.close();
+  Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
+  if (staged) {
+    auto adopted = TRY(adopt_staged(channels.parent, started.pidfd));
+    started.pid = adopted.pid;
+    started.pidfd = std::move(adopted.pidfd);
+  }
   Rollback undo;
-  undo.on_failure([pid = clone.pid] {
+  undo.on_failure([pid = started.pid] {
     (void)sys::kill(pid, SIGKILL);  // may be over already
     (void)sys::waitpid(pid);
   });
-  TRY(lead(target, plan, channels.parent, clone.pid));
-  Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
+  TRY(fault_point("exec-clone"));
+  TRY(lead(target, plan, channels.parent, started.pid));
+  TRY(fault_point("exec-program"));
   if (console.master.is_open()) {
     auto received = TRY(sys::receive_message(console.master.get(), 64));
     if (received.fds.size() != 1) return Error{Kind::internal, "the process sent no terminal"};
     started.terminal = std::move(received.fds.front());
   }
   TRY(send_pidfd(console.pidfd, started.pidfd));
-  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, clone.pid));
+  if (!options.pid_file.empty()) {
+    undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
+    TRY(write_pid_file(options.pid_file, started.pid));
+  }
+  TRY(fault_point("exec-pid-file"));
   undo.commit();
   return started;
 }

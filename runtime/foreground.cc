@@ -183,8 +183,12 @@ Result<Foreground> Foreground::create(bool subreaper) {
 
 Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal) {
   Carrier carrier{std::move(terminal)};
+  // It ended, and a tracer in the container has not let go of it: SIGCHLD comes when it does. Source: man 2 ptrace,
+  // "Death under ptrace".
+  bool is_held = false;
   for (;;) {
-    std::vector<sys::PollEntry> entries{{.fd = signals_.get(), .events = POLLIN}, {.fd = pidfd.get(), .events = POLLIN}};
+    std::vector<sys::PollEntry> entries{{.fd = signals_.get(), .events = POLLIN},
+                                        {.fd = is_held ? -1 : pidfd.get(), .events = POLLIN}};
     entries.push_back(carrier.terminal_entry());
     entries.push_back(carrier.input_entry());
     TRY(sys::poll(entries, -1));
@@ -199,6 +203,7 @@ Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal
     if (entries[0].revents != 0) forward(signals_, pidfd, carrier);
     if (entries[0].revents == 0 && entries[1].revents == 0) continue;
     const auto status = reap(pid);
+    is_held = is_held || entries[1].revents != 0;
     if (!status.has_value()) continue;
     while (carrier.is_open() && carrier.show_output()) {
     }

@@ -4,6 +4,7 @@
 
 
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "base/clock.h"
@@ -144,6 +145,7 @@ Result<Record> parse_record(std::string_view text) {
   const auto owner = TRY(reader.find_uint32("owner"));
   record.owner = owner.value_or(0);
   const auto pid = TRY(reader.find_uint32("pid"));
+  if (pid.value_or(0) > std::numeric_limits<pid_t>::max()) return reader.error("is no process id");
   record.init.pid = static_cast<pid_t>(pid.value_or(0));
   const auto start_time = TRY(reader.find_uint64("pidStartTime"));
   record.init.start_time = start_time.value_or(0);

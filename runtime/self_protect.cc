@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/format.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "sysctl.h"
 
 namespace husk::runtime {
 namespace {
@@ -45,6 +48,24 @@ Status run_from_readonly_mount(int inherited) {
   const ArgBlock envp{current_environment()};
   auto failed = sys::execveat(tree.value().get(), argv.get(), envp.get());
   return std::move(failed).during("start from a read-only clone of husk");
+}
+
+Status refuse_foreign_root() {
+  const auto proc = TRY(open_verified_proc());
+  const auto exe = TRY(sys::openat(proc.get(), "self/exe", O_PATH));
+  const auto mount = TRY(sys::fstatfs(exe.get()));
+  const auto running = TRY(sys::fstat(exe.get()));
+  // Nobody writes through a read-only mount, nor to a file that has no name any more (an upgrade).
+  if ((static_cast<unsigned long>(mount.f_flags) & ST_RDONLY) != 0 || running.st_nlink == 0) return ok();
+  const auto path = TRY(sys::readlinkat(proc.get(), "self/exe"));
+  const open_how how{.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+  const auto named = sys::openat2(AT_FDCWD, path, how);
+  if (named.has_value()) {
+    const auto found = TRY(sys::fstat(named.value().get()));
+    if (found.st_dev == running.st_dev && found.st_ino == running.st_ino) return ok();
+  }
+  return Error{Kind::denied, format_text("husk runs as {}, which is not its name here", quote(path))}.hint(
+      "it was reached through a link from another root, as a container would do to get hold of its binary");
 }
 
 }  // namespace husk::runtime

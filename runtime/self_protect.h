@@ -14,4 +14,9 @@ namespace husk::runtime {
 // Without CAP_SYS_ADMIN it returns: then no container of ours has rights that its user lacks.
 Status run_from_readonly_mount(int inherited);
 
+// The other side of that race, for create: an image that exchanges its program with a link to /proc/self/exe after
+// check_program looked. Where husk's own name does not lead to the file that runs, it was reached through such a
+// link; it ends before it reads an argument. Errors: denied.
+Status refuse_foreign_root();
+
 }  // namespace husk::runtime

@@ -59,15 +59,6 @@ Status enter_for_child(ChildNamespaces& entered, const NamespacePlan& plan, cons
   return ok();
 }
 
-Result<InitProcess> adopt_staged(const Channel& channel, const UniqueFd& stage) {
-  const auto pid = channel.expect_pid();
-  (void)sys::waitid_pidfd(stage.get(), WEXITED);  // its message, or the end of it, came first
-  if (!pid.has_value()) return pid.error();
-  // Our child and not waited for: its pid cannot be reused.
-  auto pidfd = TRY(sys::pidfd_open(pid.value()));
-  return InitProcess{.pid = pid.value(), .pidfd = std::move(pidfd), .channel = Channel{UniqueFd{}}};
-}
-
 Status hand_over_network(const Channel& channel) {
   const auto made = TRY(sys::openat(AT_FDCWD, kOwnNetwork, O_RDONLY));
   (void)channel.send_network(made);  // a child that is gone has said why: the next read tells
@@ -153,6 +144,15 @@ bool needs_go(const SpawnInput& input) {
 }
 
 }  // namespace
+
+Result<InitProcess> adopt_staged(const Channel& channel, const UniqueFd& stage) {
+  const auto pid = channel.expect_pid();
+  (void)sys::waitid_pidfd(stage.get(), WEXITED);  // its message, or the end of it, came first
+  if (!pid.has_value()) return pid.error();
+  // Our child and not waited for: its pid cannot be reused.
+  auto pidfd = TRY(sys::pidfd_open(pid.value()));
+  return InitProcess{.pid = pid.value(), .pidfd = std::move(pidfd), .channel = Channel{UniqueFd{}}};
+}
 
 Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
   const auto& plan = input.plan;

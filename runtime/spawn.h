@@ -33,6 +33,9 @@ struct SpawnInput {
 // to go on; else it sets itself up meanwhile. `undo` gets the step that ends the child.
 Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo);
 
+// The process that `stage`, a child that does nothing else, cloned with CLONE_PARENT and told us about.
+Result<InitProcess> adopt_staged(const Channel& channel, const UniqueFd& stage);
+
 // Id maps, oom score, hooks; returns when everything but the program is set up, and without a start
 // socket when the program runs.
 // `state`: for hooks of the host side.

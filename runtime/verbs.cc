@@ -30,13 +30,17 @@ Status run_poststart(const Record& record, const oci::Hooks& hooks) {
 
 // Tells init to go on, waits until it did, runs poststart hooks.
 Status let_start(const ContainerDir& directory, Record& record, const Channel& connection, const oci::Hooks& hooks) {
+  TRY(fault_point("start-record"));
   TRY(connection.send(Step::start));  // handshake 5
+  TRY(fault_point("start-told"));
   auto running = connection.expect_program();  // handshake 6
   if (!running.has_value() && running.error().kind() == Kind::unavailable)
     return Error{Kind::internal, "the container's init ended before it ran the program"};
   TRY(std::move(running));
+  TRY(fault_point("start-program"));
   record.stage = Stage::running;
   TRY(directory.write(record));
+  TRY(fault_point("start-running"));
   return run_poststart(record, hooks);
 }
 
@@ -171,13 +175,16 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     thaw_for_kill(record, SIGKILL);
     TRY(wait_for_kill(*init, record.init.pid));
   }
+  TRY(fault_point("delete-killed"));
   const auto cgroup = open_cgroup(record);
   if (cgroup.has_value()) {
     TRY(cgroup.value()->remove().during("remove cgroup"));
   } else if (cgroup.error().kind() != Kind::not_found) {
     return cgroup.error();
   }
+  TRY(fault_point("delete-cgroup"));
   run_all_hooks(hooks.poststop, "poststop", make_state(record, Phase::stopped));
+  TRY(fault_point("delete-hooks"));
   return directory.remove();
 }
 

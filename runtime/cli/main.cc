@@ -18,6 +18,7 @@
 #include "fault.h"
 #include "oci-spec/runtime_spec.h"
 #include "rootless.h"
+#include "self_protect.h"
 
 namespace husk::cli {
 
@@ -186,6 +187,8 @@ int report(const std::string& name, const Error& error) {
 }
 
 int run(const Arguments& arguments) {
+  const auto at_home = runtime::refuse_foreign_root();
+  if (!at_home.has_value()) return report("", at_home.error());
   const auto at = find_first_positional(kGlobals, arguments);
   const auto middle = arguments.begin() + static_cast<std::ptrdiff_t>(at);
   const auto globals = parse_options(kGlobals, Arguments{arguments.begin(), middle});

@@ -4,6 +4,7 @@
 #include "base/sys.h"
 #include "cli/create_options.h"
 #include "container.h"
+#include "fault.h"
 #include "foreground.h"
 
 namespace husk::cli {
@@ -42,6 +43,7 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   auto created = TRY(runtime::create_container(store, options, runtime::StartThrough::nothing));
   TRY(finish_or_destroy(created, options.pid_file));
   if (!foreground.has_value()) return 0;
+  (void)runtime::fault_point("run-wait");  // only to be killed there
   const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal)));
   if (parsed.has("keep")) {
     TRY(created.directory.write_exit_code(status));
@@ -49,6 +51,7 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   }
   TRY(created.directory.lock());
   if (created.directory.is_gone()) return status;  // somebody deleted it meanwhile
+  TRY(runtime::fault_point("run-over"));
   TRY(runtime::destroy(created.directory, created.record, created.hooks));
   return status;
 }

@@ -1,9 +1,11 @@
 #include "init/exec_init.h"
 
+#include <linux/sched.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <optional>
+#include <algorithm>
+#include <array>
 
 #include "base/sys.h"
 #include "init/credentials.h"
@@ -27,12 +29,36 @@ Status enter_container(const ExecInput& input) {
   return sys::chdir("/");
 }
 
-Result<Payload> set_up(const ExecInput& input) {
+Status enter_all(const ExecInput& input) {
   TRY(enter_cgroups(input.cgroup_entries).during("enter cgroup"));
-  TRY(input.channel.expect(Step::go));  // handshake 1
   if (input.plan.initial_affinity.has_value())
     TRY(sys::sched_setaffinity(0, *input.plan.initial_affinity).during("apply /process/execCPUAffinity/initial"));
-  TRY(enter_container(input));
+  return enter_container(input);
+}
+
+// Everything but stdio, what the caller hands over, and our way to talk.
+Status close_the_hosts(const ExecInput& input) {
+  std::array kept{input.channel.fd(), input.console.is_open() ? input.console.get() : input.channel.fd()};
+  std::sort(kept.begin(), kept.end());
+  auto first = static_cast<unsigned>(STDERR_FILENO + 1 + input.preserve_fds);
+  for (const int fd : kept) {
+    const auto number = static_cast<unsigned>(fd);
+    if (number > first) TRY(sys::close_range(first, number - 1, 0));
+    first = std::max(first, number + 1);
+  }
+  return sys::close_range(first, ~0U, 0);
+}
+
+Result<sys::CloneResult> clone_inside(const ExecInput& input) {
+  TRY(enter_all(input));
+  TRY(sys::setns(input.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
+  TRY(close_the_hosts(input));
+  return sys::clone3({.flags = CLONE_PARENT, .exit_signal = 0}).during("clone");
+}
+
+Result<Payload> set_up(const ExecInput& input) {
+  TRY(input.channel.expect(Step::go));  // handshake 1
+  if (!input.staged) TRY(enter_all(input));
   TRY(start_session(input.plan).during("start session"));
   const auto root = TRY(RootDir::open("/"));
   if (input.plan.terminal) {
@@ -54,6 +80,19 @@ Status go(const ExecInput& input) {
 }
 
 }  // namespace
+
+void run_exec_stage(ExecInput& input) {
+  for (const int fd : input.close_first) (void)::close(fd);
+  input.close_first.clear();
+  (void)sys::set_parent_death_signal(SIGKILL);
+  const auto clone = clone_inside(input);
+  if (!clone.has_value()) {
+    (void)input.channel.send_error(clone.error());  // nothing better to do when the parent is gone
+    ::_exit(1);
+  }
+  if (clone.value().pid == 0) return;
+  ::_exit(input.channel.send_pid(clone.value().pid).has_value() ? 0 : 1);
+}
 
 void run_exec(ExecInput& input) {
   for (const int fd : input.close_first) (void)::close(fd);
