@@ -5,6 +5,7 @@
 #include "base/format.h"
 #include "base/sys.h"
 #include "cgroups/control_file.h"
+#include "cgroups/systemd/scope.h"
 #include "cgroups/v1/cgroup_v1.h"
 #include "cgroups/v2/cgroup_v2.h"
 
@@ -50,6 +51,7 @@ Version host_version() {
 
 Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   if (plan.driver == Driver::disabled) return none();
+  if (plan.driver == Driver::systemd) return systemd::create(plan).during("create cgroup");
   auto made = plan.version == Version::v2 ? v2::create(plan, devices) : v1::create(plan);
   return std::move(made).during("create cgroup");
 }

@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "cgroups/systemd/unit.h"
 #include "oci-spec/runtime_spec.h"
 
 namespace husk::cgroups {
@@ -41,15 +43,16 @@ struct Plan {
   std::vector<ControlFile> files;            // v1: "memory/memory.limit_in_bytes" (controller first)
   std::vector<oci::DeviceRule> device_rules; // in order; always begins with deny-all
   bool check_memory_usage = false;           // update: refuse a memory limit below the usage
+  std::optional<systemd::ScopePlan> scope;   // Driver::systemd; `path` is what it should become
 };
 // `cgroups_path` "" means "/husk/<id>", a relative one "/husk/<path>", below the root of the mounted
-// hierarchies. Errors: invalid (with the resource's JSON pointer), unsupported.
+// hierarchies. systemd: see systemd::parse_scope_path. Errors: invalid (with the resource's JSON pointer), unsupported.
 // Source: config-linux.md#control-groups.
 Result<Plan> make_plan(const std::string& cgroups_path, const oci::Resources& resources, const std::string& id,
-                       Driver driver);
+                       Driver driver, const systemd::ScopeOptions& options = {});
 // The same for a given version; pure.
 Result<Plan> make_plan_for(Version version, const std::string& cgroups_path, const oci::Resources& resources,
-                           const std::string& id, Driver driver);
+                           const std::string& id, Driver driver, const systemd::ScopeOptions& options = {});
 
 struct MemoryStats {
   std::uint64_t usage_bytes = 0;
@@ -79,6 +82,8 @@ class Cgroup {
   // the kernel's locks over all processes, whose first taker waits 10-25 ms for a grace period.
   // Source: cgroup_procs_write_start() in kernel/cgroup/cgroup.c.
   virtual Result<std::vector<UniqueFd>> open_entries() = 0;
+  // systemd, after the clone and before the child goes on: it is moved into its scope, and path() is told by the kernel.
+  virtual Status adopt(pid_t) { return ok(); }
   virtual Status freeze() = 0;   // returns when frozen
   virtual Status thaw() = 0;
   virtual Result<bool> is_frozen() = 0;

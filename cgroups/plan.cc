@@ -5,16 +5,10 @@
 #include "cgroups/device_rules.h"
 #include "cgroups/path.h"
 #include "cgroups/resources.h"
+#include "cgroups/systemd/scope.h"
 
 namespace husk::cgroups {
 namespace {
-
-Error systemd_is_missing(const std::string& cgroups_path) {
-  return Error{Kind::unsupported,
-               format_text("cgroup path {}: the systemd cgroup driver is not part of this version", quote(cgroups_path))}
-      .hint("use the cgroupfs driver (no --systemd-cgroup, --cgroup-manager cgroupfs) and an absolute path such as "
-            "\"/pods/web-1\"; kubelet: cgroupDriver: cgroupfs");
-}
 
 // Asking for a limit and for no cgroup at all contradict each other; dropping the limit in silence
 // is what users of other runtimes suffered from (crun issue 1785).
@@ -27,7 +21,7 @@ Status refuse_limits(const std::vector<ControlFile>& files) {
 }  // namespace
 
 Result<Plan> make_plan_for(Version version, const std::string& cgroups_path, const oci::Resources& resources,
-                           const std::string& id, Driver driver) {
+                           const std::string& id, Driver driver, const systemd::ScopeOptions& options) {
   TRY(check_resources(resources));
   Plan plan{.driver = driver, .version = version};
   plan.files = TRY(version == Version::v2 ? v2::limit_files(resources) : v1::limit_files(resources));
@@ -35,20 +29,23 @@ Result<Plan> make_plan_for(Version version, const std::string& cgroups_path, con
     TRY(refuse_limits(plan.files));
     return plan;
   }
-  if (driver == Driver::systemd) return systemd_is_missing(cgroups_path);
+  plan.device_rules = complete_rules(resources.devices);
+  plan.check_memory_usage = resources.memory.has_value() && resources.memory->check_before_update.value_or(false);
+  if (driver == Driver::systemd) {
+    TRY(systemd::plan_scope(plan, cgroups_path, id, options));
+    return plan;
+  }
   if (find_systemd_path(cgroups_path).has_value())
     return Error{Kind::invalid,
                  format_text("\"/linux/cgroupsPath\": {} is a systemd \"slice:prefix:name\"", quote(cgroups_path))}
-        .hint("the cgroupfs driver needs an absolute path such as \"/pods/web-1\"");
+        .hint("the cgroupfs driver needs an absolute path such as \"/pods/web-1\"; this form is for --systemd-cgroup");
   plan.path = TRY(parse_cgroups_path(cgroups_path, id));
-  plan.device_rules = complete_rules(resources.devices);
-  plan.check_memory_usage = resources.memory.has_value() && resources.memory->check_before_update.value_or(false);
   return plan;
 }
 
 Result<Plan> make_plan(const std::string& cgroups_path, const oci::Resources& resources, const std::string& id,
-                       Driver driver) {
-  return make_plan_for(host_version(), cgroups_path, resources, id, driver);
+                       Driver driver, const systemd::ScopeOptions& options) {
+  return make_plan_for(host_version(), cgroups_path, resources, id, driver, options);
 }
 
 }  // namespace husk::cgroups

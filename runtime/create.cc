@@ -65,6 +65,8 @@ Record first_record(const ContainerPlan& plan) {
           .cgroup_path = plan.cgroup.driver == cgroups::Driver::disabled ? "" : plan.cgroup.path,
           .cgroup_version = plan.cgroup.version,
           .cgroup_driver = plan.cgroup.driver,
+          .scope = plan.cgroup.scope.has_value() ? plan.cgroup.scope->unit : "",
+          .scope_manager = plan.cgroup.scope.has_value() ? plan.cgroup.scope->manager : cgroups::systemd::Manager::system,
           .no_pivot = plan.rootfs.no_pivot,
           .has_process = plan.process.has_value(),
           .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
@@ -118,6 +120,15 @@ void run_poststop_on_failure(Rollback& undo, const Record& record, const oci::Ho
   undo.on_failure([record, poststop = hooks.poststop] {
     run_all_hooks(poststop, "poststop", make_state(record, Phase::stopped));
   });
+}
+
+// Room 6: a scope of systemd is made round a process. Where the kernel says it is now stands in the record.
+Status enter_scope(cgroups::Cgroup& cgroup, Created& created) {
+  TRY(cgroup.adopt(created.init.pid).during("create cgroup"));
+  TRY(fault_point("scope"));
+  if (created.record.scope.empty() || cgroup.path() == created.record.cgroup_path) return ok();
+  created.record.cgroup_path = cgroup.path();
+  return created.directory.write(created.record);
 }
 
 Status set_up(const SpawnInput& input, Created& created) {
@@ -184,6 +195,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
                   .hooks = plan.hooks,
                   .init = std::move(init),
                   .terminal = UniqueFd{}};
+  TRY(enter_scope(*cgroup, created));
   TRY(set_up(input, created));
   TRY(commit(created, options, through, console, undo));
   if (console.master.is_open()) {

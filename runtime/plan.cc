@@ -5,6 +5,7 @@
 #include "base/format.h"
 #include "base/text.h"
 #include "oci-spec/names.h"
+#include "rootless.h"
 
 namespace husk::runtime {
 namespace {
@@ -79,7 +80,9 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
   if (!spec.root.has_value()) return Error{Kind::invalid, "\"/root\": is missing"};
   ContainerPlan plan{.id = options.id.text(), .bundle = options.bundle};
   plan.namespaces = TRY(plan_namespaces(spec));
-  plan.cgroup = TRY(cgroups::make_plan(spec.linux.cgroups_path, spec.linux.resources, plan.id, options.driver));
+  plan.cgroup = TRY(cgroups::make_plan(spec.linux.cgroups_path, spec.linux.resources, plan.id, options.driver,
+                                       {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
+                                        .annotations = spec.annotations}));
   plan.rootfs = TRY(rootfs::make_plan(spec, {.bundle = options.bundle,
                                              .no_pivot = options.no_pivot,
                                              .new_user_namespace = spec.find_namespace(oci::NamespaceType::user) != nullptr,
@@ -103,6 +106,9 @@ std::string plan_text(const ContainerPlan& plan) {
   for (const auto& join : plan.namespaces.joins)
     text += format_text("  join {} {}\n", oci::namespace_name(join.type), join.path);
   text += format_text("cgroup {}\n", plan.cgroup.path);
+  if (plan.cgroup.scope.has_value())
+    for (const auto& property : plan.cgroup.scope->properties)
+      text += format_text("  {} = {} {}\n", property.name, property.signature, join(property.values, " "));
   for (const auto& file : plan.cgroup.files) text += format_text("  {} = {}\n", file.name, file.value);
   text += format_text("rootfs {}{}\n", plan.rootfs.rootfs, plan.rootfs.readonly_root ? " (read-only)" : "");
   for (const auto& mount : plan.rootfs.mounts)

@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/systemd/scope.h"
 #include "oci-spec/json.h"
 
 namespace husk::runtime {
@@ -32,6 +33,8 @@ constexpr std::array kVersions{Name<cgroups::Version>{cgroups::Version::v1, "v1"
 constexpr std::array kDrivers{Name<cgroups::Driver>{cgroups::Driver::cgroupfs, "cgroupfs"},
                               Name<cgroups::Driver>{cgroups::Driver::systemd, "systemd"},
                               Name<cgroups::Driver>{cgroups::Driver::disabled, "disabled"}};
+using cgroups::systemd::Manager;
+constexpr std::array kManagers{Name<Manager>{Manager::system, "system"}, Name<Manager>{Manager::user, "user"}};
 
 template <class Table, class Enum>
 std::string name_in(const Table& table, Enum value) {
@@ -123,6 +126,7 @@ std::string write_record(const Record& record) {
   json.set("pidStartTime", record.init.start_time).set("cgroupPath", record.cgroup_path);
   json.set("cgroupVersion", name_in(kVersions, record.cgroup_version));
   json.set("cgroupDriver", name_in(kDrivers, record.cgroup_driver));
+  if (!record.scope.empty()) json.set("scope", record.scope).set("scopeManager", name_in(kManagers, record.scope_manager));
   json.set("noPivot", record.no_pivot).set("hasProcess", record.has_process);
   json.set("hasLateHooks", record.has_late_hooks);
   auto annotations = Json::object();
@@ -152,6 +156,10 @@ Result<Record> parse_record(std::string_view text) {
   record.cgroup_path = TRY(string_in(reader, "cgroupPath"));
   record.cgroup_version = TRY(value_in<cgroups::Version>(kVersions, reader, "cgroupVersion"));
   record.cgroup_driver = TRY(value_in<cgroups::Driver>(kDrivers, reader, "cgroupDriver"));
+  if (json.find("scope") != nullptr) {
+    record.scope = TRY(string_in(reader, "scope"));
+    record.scope_manager = TRY(value_in<Manager>(kManagers, reader, "scopeManager"));
+  }
   const auto no_pivot = TRY(reader.find_boolean("noPivot"));
   record.no_pivot = no_pivot.value_or(false);
   const auto has_process = TRY(reader.find_boolean("hasProcess"));
@@ -164,6 +172,8 @@ Result<Record> parse_record(std::string_view text) {
 
 Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record) {
   if (record.cgroup_driver == cgroups::Driver::disabled || record.cgroup_path.empty()) return cgroups::none();
+  if (!record.scope.empty())
+    return cgroups::systemd::open(record.scope, record.scope_manager, record.cgroup_path, record.cgroup_version);
   return cgroups::open(record.cgroup_path, record.cgroup_version);
 }
 
@@ -201,6 +211,7 @@ oci::Json printed_state(const Record& record, Phase phase) {
   state.owner = user_name(record.owner);
   auto json = oci::state_json(state);
   if (!record.cgroup_path.empty()) json.set("cgroupPath", record.cgroup_path);
+  if (!record.scope.empty()) json.set("systemd-scope", record.scope);
   return json;
 }
 

@@ -48,6 +48,8 @@ struct Record {
   std::string cgroup_path;  // "" = none
   cgroups::Version cgroup_version = cgroups::Version::v2;
   cgroups::Driver cgroup_driver = cgroups::Driver::cgroupfs;
+  std::string scope;        // the systemd driver's unit
+  cgroups::systemd::Manager scope_manager = cgroups::systemd::Manager::system;
   bool no_pivot = false;
   bool has_process = true;  // config.json has a process: start is possible
   bool has_late_hooks = false;  // poststart or poststop, in the saved config.json

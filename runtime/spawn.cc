@@ -139,7 +139,8 @@ Status run_host_hooks(const ContainerPlan& plan, const Channel& channel, const o
 bool needs_go(const SpawnInput& input) {
   const auto& plan = input.plan;
   const bool has_score = plan.process.has_value() && plan.process->oom_score_adj.has_value();
-  return plan.namespaces.new_user || has_score || plan.delegate_cgroup ||
+  // A scope of systemd takes it in when it exists: before that, its cgroup is not its own.
+  return plan.cgroup.scope.has_value() || plan.namespaces.new_user || has_score || plan.delegate_cgroup ||
          !plan.hooks.create_container.empty() || !plan.hooks.start_container.empty() || has_host_hooks(plan);
 }
 

@@ -131,8 +131,9 @@ Status update_container(const StateStore& store, const ContainerId& id, const oc
   const auto spec = TRY(saved_spec(opened.directory));
   const auto merged = merge_resources(spec.linux.resources, change);
   const auto& record = opened.record;
-  const auto plan = TRY(cgroups::make_plan_for(record.cgroup_version, record.cgroup_path, to_apply(merged, change),
-                                               record.id, record.cgroup_driver));
+  const auto& path = record.scope.empty() ? record.cgroup_path : spec.linux.cgroups_path;
+  const auto plan = TRY(cgroups::make_plan_for(record.cgroup_version, path, to_apply(merged, change), record.id,
+                                               record.cgroup_driver, {.manager = record.scope_manager, .annotations = {}}));
   const auto cgroup = TRY(open_cgroup(record));
   const auto config = TRY(config_with(opened.directory, merged));
   return opened.directory.replace_config(config, [&]() -> Status {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/systemd/scope.h"
 #include "container.h"
 #include "fault.h"
 #include "hooks.h"
@@ -181,6 +182,9 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     TRY(cgroup.value()->remove().during("remove cgroup"));
   } else if (cgroup.error().kind() != Kind::not_found) {
     return cgroup.error();
+  } else if (!record.scope.empty() && record.stage == Stage::creating) {
+    // Killed while systemd was at work: the place of the scope may be another than was planned.
+    TRY(cgroups::systemd::stop_unit(record.scope, record.scope_manager).during("remove cgroup"));
   }
   TRY(fault_point("delete-cgroup"));
   run_all_hooks(hooks.poststop, "poststop", make_state(record, Phase::stopped));

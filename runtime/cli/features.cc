@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "base/process.h"
 #include "capabilities.h"
 #include "cli/verb.h"
 #include "rootfs/mount_options.h"
@@ -15,11 +16,14 @@ constexpr std::array kOptions{kHelpOption};
 // Source: runtime-spec features.md.
 Result<int> run_features(const Globals&, const Parsed& parsed) {
   TRY(parsed.at_most(0));
+  const bool has_systemd = sibling_program("husk-scope").has_value();
   const auto seccomp = runtime::seccomp_support();
   const oci::FeatureFacts facts{.mount_options = rootfs::mount_option_names(),
                                 .capabilities = runtime::capability_names(),
                                 .cgroup_v1 = true,
                                 .cgroup_v2 = true,
+                                .cgroup_systemd = has_systemd,
+                                .cgroup_systemd_user = has_systemd,
                                 .cgroup_rdma = true,
                                 .seccomp = true,
                                 .seccomp_actions = seccomp.actions,
@@ -28,7 +32,8 @@ Result<int> run_features(const Globals&, const Parsed& parsed) {
                                 .memory_policy = true,
                                 .idmapped_mounts = true,
                                 .annotations = {{"io.github.seccomp.libseccomp.version", seccomp.library_version},
-                                                {"husk.version", HUSK_VERSION}}};
+                                                {"husk.version", HUSK_VERSION}},
+                                .potentially_unsafe_annotations = {"org.systemd.property."}};
   TRY(print(oci::features_json(facts).dump(2) + "\n"));
   return 0;
 }

@@ -46,13 +46,6 @@ TEST_CASE("config-linux.md#cgroups-path: \"slice:prefix:name\" is recognised as 
   CHECK_FALSE(find_systemd_path("").has_value());
 }
 
-TEST_CASE("the systemd driver is refused by name with what to do instead") {
-  const auto plan = make_plan_for(Version::v2, "system.slice:husk:a", {}, "a", Driver::systemd);
-  REQUIRE_FALSE(plan.has_value());
-  CHECK(plan.error().kind() == Kind::unsupported);
-  CHECK(plan.error().to_string().find("--cgroup-manager cgroupfs") != std::string::npos);
-}
-
 TEST_CASE("the cgroupfs driver refuses a systemd path instead of making a directory of that name") {
   const auto plan = make_plan_for(Version::v2, "system.slice:husk:a", {}, "a", Driver::cgroupfs);
   REQUIRE_FALSE(plan.has_value());

@@ -1,0 +1,24 @@
+// Control files and device rules → properties of a systemd unit. Pure.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "cgroups/cgroup.h"
+#include "cgroups/systemd/unit.h"
+
+namespace husk::cgroups::systemd {
+
+// What systemd can say of the files: it writes them again at each change and reload, so it must know them. The rest
+// (and the exact numbers, where it rounds) is written beside it. `creating`: with what only a new unit takes.
+// Source: man 5 systemd.resource-control; runc, docs/systemd.md.
+std::vector<Property> limit_properties(Version version, const std::vector<ControlFile>& files, bool creating);
+
+// DevicePolicy and DeviceAllow that allow all that `rules` allow. What a list of permissions cannot say (a hole, a
+// minor number for every major) is allowed here and refused by our own filter: all filters of a cgroup must allow.
+std::vector<Property> device_properties(const std::vector<oci::DeviceRule>& rules);
+
+// "0-3,7" → the bytes of the mask, lowest first, as hex: "8f". Errors: invalid.
+Result<std::string> number_mask(std::string_view list);
+
+}  // namespace husk::cgroups::systemd

@@ -1,0 +1,213 @@
+#include "cgroups/systemd/scope.h"
+
+#include <poll.h>
+#include <sys/inotify.h>
+
+#include <array>
+#include <csignal>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "cgroups/control_file.h"
+#include "cgroups/systemd/annotations.h"
+#include "cgroups/systemd/program_client.h"
+#include "cgroups/systemd/properties.h"
+#include "cgroups/v1/cgroup_v1.h"
+#include "cgroups/v2/cgroup_v2.h"
+#include "cgroups/v2/events.h"
+
+namespace husk::cgroups::systemd {
+namespace {
+
+constexpr int kRemovalMs = 1000;   // systemd sees an empty cgroup by an event of its own
+constexpr int kEmptyMs = 10000;    // a task in an uninterruptible wait does not die
+constexpr std::int64_t kNsPerMs = 1000000;
+
+Property text(std::string name, std::string value) { return {std::move(name), "s", {std::move(value)}}; }
+Property flag(std::string name, bool value) { return {std::move(name), "b", {value ? "true" : "false"}}; }
+
+// What the files held that a change of `files` may overwrite, as files to write.
+std::vector<ControlFile> earlier_files(const std::string& directory, const std::vector<ControlFile>& files) {
+  std::vector<ControlFile> earlier;
+  for (const auto& file : files) {
+    auto value = std::string{trim(read_text(directory + "/" + file.name))};
+    // Files with a line a device keep what systemd is not told of; it does not touch them either.
+    if (value.empty() || value.find('\n') != std::string::npos) continue;
+    earlier.push_back({.name = file.name, .value = std::move(value), .need = Need::if_present});
+  }
+  return earlier;
+}
+
+class Scope final : public Cgroup {
+ public:
+  explicit Scope(const Plan& plan, ScopeProgram program) : plan_{plan}, program_{std::move(program)}, path_{plan.path} {}
+  Scope(std::string unit, Manager manager, Version version, std::unique_ptr<Cgroup> inner)
+      : inner_{std::move(inner)}, path_{inner_->path()}, started_{true} {
+    plan_.version = version;
+    plan_.scope = ScopePlan{.unit = std::move(unit), .slice = "", .manager = manager, .properties = {}};
+  }
+
+  const std::string& path() const override { return path_; }
+  int clone_fd() const override { return inner_ != nullptr ? inner_->clone_fd() : -1; }
+  Result<std::vector<UniqueFd>> open_entries() override {
+    if (inner_ == nullptr) return std::vector<UniqueFd>{};
+    return inner_->open_entries();
+  }
+  Status adopt(pid_t process) override;
+  Status freeze() override { return inner().freeze(); }
+  Status thaw() override { return inner().thaw(); }
+  Result<bool> is_frozen() override { return inner().is_frozen(); }
+  Status kill_all(int signal) override { return inner().kill_all(signal); }
+  Result<std::vector<pid_t>> processes() override { return inner().processes(); }
+  Status apply(const Plan& plan) override;
+  Status delegate(uid_t uid, gid_t gid) override { return inner().delegate(uid, gid); }
+  // A user's systemd has no right to load filters, and a user none to make device nodes.
+  Status restrict_devices(const Plan& plan) override {
+    return manager() == Manager::user ? ok() : inner().restrict_devices(plan);
+  }
+  Result<Stats> stats() override { return inner().stats(); }
+  Status remove() override;
+
+ private:
+  Cgroup& inner() {
+    require(inner_ != nullptr, "a scope is used before it has adopted a process");
+    return *inner_;
+  }
+  Manager manager() const { return plan_.scope->manager; }
+  const std::string& unit() const { return plan_.scope->unit; }
+  Status ask(Verb verb, std::vector<Property> properties);
+  bool is_removed_by_systemd();
+
+  Plan plan_;
+  std::optional<ScopeProgram> program_;
+  std::unique_ptr<Cgroup> inner_;
+  std::string path_;
+  bool started_ = false;
+};
+
+Status Scope::ask(Verb verb, std::vector<Property> properties) {
+  if (!program_.has_value()) {
+    auto program = TRY(ScopeProgram::start(manager()));
+    program_.emplace(std::move(program));
+  }
+  auto done = program_->ask({.verb = verb, .unit = unit(), .properties = std::move(properties)});
+  program_.reset();  // one request each
+  return done;
+}
+
+Status Scope::adopt(pid_t process) {
+  auto properties = plan_.scope->properties;
+  properties.push_back({.name = "PIDs", .signature = "au", .values = {std::to_string(process)}});
+  started_ = true;  // from here on remove() must look for the unit
+  TRY(ask(Verb::start, std::move(properties)));
+  const auto place = TRY(read_file(format_text("/proc/{}/cgroup", process)));
+  path_ = TRY(scope_path(place, unit(), plan_.version));
+  plan_.path = path_;
+  if (plan_.version == Version::v1) {
+    inner_ = TRY(v1::join(plan_, process));
+    return ok();
+  }
+  inner_ = TRY(v2::open(path_));
+  return inner_->apply(plan_).during("write cgroup limits");
+}
+
+// The kernel's word first: what it refuses, systemd never hears of. Then systemd, which writes its own (rounded)
+// numbers over them; then the exact ones again.
+Status Scope::apply(const Plan& plan) {
+  const auto properties = limit_properties(plan.version, plan.files, false);
+  if (properties.empty()) return inner().apply(plan);
+  Plan earlier{.version = plan.version, .path = path_};
+  if (plan.version == Version::v2) earlier.files = earlier_files(v2::kMount + path_, plan.files);
+  TRY(inner().apply(plan));
+  auto done = ask(Verb::set, properties);
+  if (done.has_value()) return inner().apply(plan);
+  (void)inner().apply(earlier);  // the error of systemd says more
+  return done;
+}
+
+// A scope without processes ends by itself: the removal of its cgroup is the last thing that shows of it. The parent is
+// watched: kernfs tells a directory nothing of its own end.
+bool Scope::is_removed_by_systemd() {
+  const auto directory = v2::kMount + path_;
+  const auto watch = sys::inotify_init();
+  if (!watch.has_value()) return false;
+  const auto parent = directory.substr(0, directory.rfind('/'));
+  const auto added = sys::inotify_add_watch(watch.value().get(), parent, IN_DELETE | IN_ONLYDIR);
+  if (!added.has_value()) return !path_exists(directory);
+  if (!v2::wait_for_event(directory, "populated", 0, kEmptyMs).has_value()) return false;
+  const std::int64_t deadline = now_monotonic_ns() + kRemovalMs * kNsPerMs;
+  while (path_exists(directory)) {
+    std::array<char, 4096> events;
+    std::vector<sys::PollEntry> entries{{.fd = watch.value().get(), .events = POLLIN}};
+    const auto left = (deadline - now_monotonic_ns()) / kNsPerMs;
+    if (left <= 0) return false;
+    const auto ready = sys::poll(entries, static_cast<int>(left));
+    if (!ready.has_value() || (ready.value() > 0 && !sys::read_some(watch.value().get(), events).has_value())) return false;
+  }
+  return true;
+}
+
+Status Scope::remove() {
+  if (!started_) return ok();
+  const bool unified = plan_.version == Version::v2 && inner_ != nullptr;
+  if (inner_ != nullptr) {
+    auto killed = inner_->kill_all(SIGKILL);
+    if (!killed.has_value() && killed.error().os_errno() != ENOENT && killed.error().kind() != Kind::not_found) return killed;
+  }
+  if (!unified || !is_removed_by_systemd()) TRY(ask(Verb::stop, {}));
+  // What lies in hierarchies that systemd does not manage, and sub-cgroups that a reload made it forget.
+  return inner_ != nullptr ? inner_->remove() : ok();
+}
+
+}  // namespace
+
+Status plan_scope(Plan& plan, const std::string& cgroups_path, const std::string& id, const ScopeOptions& options) {
+  auto scope = TRY(parse_scope_path(cgroups_path, id, options.manager));
+  const auto slice = TRY(expand_slice(scope.slice));
+  plan.path = format_text("{}/{}", slice, scope.unit);  // of a user's systemd: below its own place, told later
+  auto& properties = scope.properties;
+  properties = {text("Description", format_text("container {}", id)), text("Slice", scope.slice), flag("Delegate", true),
+                flag("DefaultDependencies", false), text("CollectMode", "inactive-or-failed")};
+  for (const auto* name : {"MemoryAccounting", "CPUAccounting", "TasksAccounting"}) properties.push_back(flag(name, true));
+  properties.push_back(flag(plan.version == Version::v2 ? "IOAccounting" : "BlockIOAccounting", true));
+  for (auto& property : limit_properties(plan.version, plan.files, true)) put(properties, std::move(property));
+  if (options.manager == Manager::system)
+    for (auto& property : device_properties(plan.device_rules)) put(properties, std::move(property));
+  for (auto& property : TRY(annotation_properties(options.annotations))) put(properties, std::move(property));
+  plan.scope = std::move(scope);
+  return ok();
+}
+
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
+  auto program = TRY(ScopeProgram::start(plan.scope->manager));
+  return std::unique_ptr<Cgroup>{std::make_unique<Scope>(plan, std::move(program))};
+}
+
+Result<std::unique_ptr<Cgroup>> open(const std::string& unit, Manager manager, const std::string& path, Version version) {
+  auto inner = TRY(version == Version::v2 ? v2::open(path) : v1::open(path));
+  return std::unique_ptr<Cgroup>{std::make_unique<Scope>(unit, manager, version, std::move(inner))};
+}
+
+Status stop_unit(const std::string& unit, Manager manager) {
+  auto program = TRY(ScopeProgram::start(manager));
+  return program.ask({.verb = Verb::stop, .unit = unit, .properties = {}});
+}
+
+Result<std::string> scope_path(std::string_view text, const std::string& unit, Version version) {
+  const std::string_view wanted = version == Version::v2 ? "0::" : ":name=systemd:";
+  for (const auto line : split(text, '\n')) {
+    const auto at = line.find(wanted);
+    if (at == std::string_view::npos || (version == Version::v2 && at != 0)) continue;
+    std::string path{line.substr(at + wanted.size())};
+    if (path.ends_with("/" + unit)) return path;
+    return Error{Kind::not_found, format_text("systemd started unit {}, but the process is in cgroup {}", quote(unit), quote(path))}
+        .hint("husk must run in the cgroup namespace of systemd");
+  }
+  return Error{Kind::not_found, format_text("the process in unit {} is in no cgroup that systemd manages", quote(unit))};
+}
+
+}  // namespace husk::cgroups::systemd

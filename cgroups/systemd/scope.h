@@ -1,0 +1,30 @@
+// The systemd driver: a container's processes in a scope that systemd makes, limits and removes; what a unit cannot
+// say is written beside it by the backend of the host's cgroup version. The bus is spoken by husk-scope alone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "cgroups/cgroup.h"
+#include "cgroups/systemd/unit.h"
+
+namespace husk::cgroups::systemd {
+
+// Unit, path and properties of a plan whose files and device rules are there. Pure.
+Status plan_scope(Plan& plan, const std::string& cgroups_path, const std::string& id, const ScopeOptions& options);
+
+// Nothing is there until adopt(): a scope needs a process. husk-scope connects to the bus meanwhile.
+// Errors: unsupported (systemd does not run here), not_found (husk-scope is not beside husk).
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan);
+
+// Errors: not_found (the cgroup is gone, and with it the scope).
+Result<std::unique_ptr<Cgroup>> open(const std::string& unit, Manager manager, const std::string& path, Version version);
+
+// Stops a unit of which only the name is known. Absence is success.
+Status stop_unit(const std::string& unit, Manager manager);
+
+// The container's own cgroup as the kernel tells it. Pure. `text`: /proc/PID/cgroup. Errors: not_found.
+Result<std::string> scope_path(std::string_view text, const std::string& unit, Version version);
+
+}  // namespace husk::cgroups::systemd
