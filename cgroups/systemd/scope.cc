@@ -102,8 +102,10 @@ Status Scope::ask(Verb verb, std::vector<Property> properties) {
 Status Scope::adopt(pid_t process) {
   auto properties = plan_.scope->properties;
   properties.push_back({.name = "PIDs", .signature = "au", .values = {std::to_string(process)}});
-  started_ = true;  // from here on remove() must look for the unit
-  TRY(ask(Verb::start, std::move(properties)));
+  auto done = ask(Verb::start, std::move(properties));
+  // From here on remove() must look for the unit, unless it is somebody else's.
+  started_ = done.has_value() || done.error().kind() != Kind::exists;
+  TRY(std::move(done));
   const auto place = TRY(read_file(format_text("/proc/{}/cgroup", process)));
   path_ = TRY(scope_path(place, unit(), plan_.version));
   plan_.path = path_;
