@@ -210,7 +210,7 @@ TEST_CASE("request and reply say after parsing what they said before") {
   REQUIRE_FALSE(error.has_value());
   CHECK(error.error().kind() == Kind::exists);
   CHECK(error.error().to_string() == "it is there (hint: take another)");
-  for (const std::string text : {"", "start", std::string{"fly\0a\0", 6}, std::string{"set\0a\0P\0t\0" "9\0", 12}}) CHECK_FALSE(parse_request(text).has_value());
+  for (const auto& text : {std::string{}, std::string{"start"}, std::string{"fly\0a\0", 6}, std::string{"set\0a\0P\0t\0" "9\0", 12}}) CHECK_FALSE(parse_request(text).has_value());
   CHECK_FALSE(parse_reply("").has_value());
 }
 
