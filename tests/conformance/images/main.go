@@ -79,6 +79,7 @@ func busyboxTree(path string) tree {
 	files["bin/busybox"] = file{mode: 0o755, data: read(path)}
 	delete(files, "bin/ipcs")
 	withLibraries(files, "/usr/bin/ipcs")
+	withLibraries(files, "/usr/bin/pgrep")
 	files["etc/passwd"] = file{mode: 0o644, data: []byte("root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\n" +
 		"www-data:x:33:33:www-data:/var/www:/bin/false\nnobody:x:65534:65534:nobody:/home:/bin/false\n")}
 	files["etc/group"] = file{mode: 0o644, data: []byte("root:x:0:\ndaemon:x:1:\nwww-data:x:33:\nnogroup:x:65534:\n")}
@@ -229,6 +230,8 @@ func main() {
 		"etc/passwd": {mode: 0o644, data: append(append([]byte{}, box["etc/passwd"].data...), "default-user:x:1000:1000::/home/default-user:/bin/sh\n"...)},
 		"etc/group":  {mode: 0o644, data: append(append([]byte{}, box["etc/group"].data...), "default-user:x:1000:\ngroup-defined-in-image:x:50000:default-user\n"...)}})
 	pauseTree := tree{"pause": {mode: 0o755, data: read(*pause)}}
+	// Not the same image: critest removes 3.9, while 3.10 is the one that pods run.
+	newPause := pauseTree.with(tree{"version": {mode: 0o644, data: []byte("3.10\n")}})
 
 	sh := []string{"sh"}
 	cri := "k8s-staging-cri-tools/"
@@ -240,7 +243,7 @@ func main() {
 		{repo: e2e + "httpd", tag: "2.4.39-4", files: web, cmd: []string{"/usr/local/bin/httpd"}},
 		{repo: e2e + "nonewprivs", tag: "1.3", files: nnp, entrypoint: []string{"/nnp"}},
 		{repo: "pause", tag: "3.9", files: pauseTree, entrypoint: []string{"/pause"}},
-		{repo: "pause", tag: "3.10", files: pauseTree, entrypoint: []string{"/pause"}},
+		{repo: "pause", tag: "3.10", files: newPause, entrypoint: []string{"/pause"}},
 		{repo: cri + "test-image-latest", tag: "latest", files: box.with(tree{"test-image-latest": {mode: 0o644, data: []byte("latest\n")}}), cmd: sh},
 		{repo: cri + "test-image-tag", tag: "test", files: box.with(tree{"test-image-tag": {mode: 0o644, data: []byte("tag\n")}}), cmd: sh},
 		{repo: cri + "test-image-tag", tag: "all", files: box.with(tree{"test-image-all": {mode: 0o644, data: []byte("all\n")}}), cmd: sh},
