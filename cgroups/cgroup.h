@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "cgroups/stats.h"
 #include "cgroups/systemd/unit.h"
 #include "oci-spec/runtime_spec.h"
 
@@ -42,6 +43,7 @@ struct Plan {
   std::string path;                          // "/kubepods/pod1/abc"; absolute below the mount
   std::vector<ControlFile> files;            // v1: "memory/memory.limit_in_bytes" (controller first)
   std::vector<oci::DeviceRule> device_rules; // in order; always begins with deny-all
+  std::vector<oci::DeviceRule> replaced_rules;  // update: those in force, when device_rules take their place; else empty
   bool check_memory_usage = false;           // update: refuse a memory limit below the usage
   std::optional<systemd::ScopePlan> scope;   // Driver::systemd; `path` is what it should become
 };
@@ -53,24 +55,6 @@ Result<Plan> make_plan(const std::string& cgroups_path, const oci::Resources& re
 // The same for a given version; pure.
 Result<Plan> make_plan_for(Version version, const std::string& cgroups_path, const oci::Resources& resources,
                            const std::string& id, Driver driver, const systemd::ScopeOptions& options = {});
-
-struct MemoryStats {
-  std::uint64_t usage_bytes = 0;
-  std::uint64_t working_set_bytes = 0;  // usage - inactive_file
-  std::uint64_t rss_bytes = 0;
-  std::uint64_t limit_bytes = 0;        // 0 = none
-  std::uint64_t page_faults = 0;
-  std::uint64_t major_page_faults = 0;
-  std::uint64_t swap_bytes = 0;
-  std::uint64_t oom_kills = 0;
-};
-struct Stats {
-  std::int64_t timestamp_ns = 0;
-  std::uint64_t cpu_usage_ns = 0;
-  std::uint64_t cpu_throttled_ns = 0;
-  MemoryStats memory;
-  std::uint64_t pids = 0;
-};
 
 class Cgroup {
  public:
@@ -89,8 +73,8 @@ class Cgroup {
   virtual Result<bool> is_frozen() = 0;
   virtual Status kill_all(int signal) = 0;           // recursive; SIGKILL is race-free
   virtual Result<std::vector<pid_t>> processes() = 0;  // recursive
-  // update: writes plan.files; on failure the files written before get their earlier values back.
-  // Device rules stay as they were created.
+  // update: writes plan.files, then puts plan.device_rules in the place of plan.replaced_rules, if there are any.
+  // On failure everything written before gets its earlier value back.
   virtual Status apply(const Plan& plan) = 0;
   // v2: gives the directory and the files that the kernel names to a container that has its own cgroup
   // namespace and a writable mount. v1: nothing. Source: config-linux.md#cgroup-ownership.

@@ -15,6 +15,20 @@ void fill(google::protobuf::Map<std::string, std::string>* into, const StringMap
   for (const auto& [key, value] : from) (*into)[key] = value;
 }
 
+// The contract counts in nanoseconds, the kernel in microseconds. Source: cri-api, api.proto, PsiData.
+void fill(const cgroups::PressureLine& from, v1::PsiData* into) {
+  constexpr std::uint64_t kNsPerUs = 1000;
+  into->set_total(from.total_us * kNsPerUs);
+  into->set_avg10(from.avg10);
+  into->set_avg60(from.avg60);
+  into->set_avg300(from.avg300);
+}
+
+void fill(const cgroups::Pressure& from, v1::PsiStats* into) {
+  fill(from.some, into->mutable_some());
+  fill(from.full, into->mutable_full());
+}
+
 template <class Message>
 void fill_pod(const PodRecord& from, Message* into) {
   into->set_id(from.id);
@@ -168,17 +182,36 @@ void to_proto(const images::FsUsage& from, v1::FilesystemUsage* into) {
 void attributes(const PodRecord& from, v1::PodSandboxAttributes* into) { fill_pod(from, into); }
 void attributes(const ContainerRecord& from, v1::ContainerAttributes* into) { fill_container(from, into); }
 
-void to_proto(const cgroups::Stats& from, v1::CpuUsage* cpu, v1::MemoryUsage* memory) {
-  cpu->set_timestamp(from.timestamp_ns);
-  cpu->mutable_usage_core_nano_seconds()->set_value(from.cpu_usage_ns);
-  memory->set_timestamp(from.timestamp_ns);
-  memory->mutable_working_set_bytes()->set_value(from.memory.working_set_bytes);
-  memory->mutable_usage_bytes()->set_value(from.memory.usage_bytes);
-  memory->mutable_rss_bytes()->set_value(from.memory.rss_bytes);
-  memory->mutable_page_faults()->set_value(from.memory.page_faults);
-  memory->mutable_major_page_faults()->set_value(from.memory.major_page_faults);
-  if (from.memory.limit_bytes > from.memory.working_set_bytes)
-    memory->mutable_available_bytes()->set_value(from.memory.limit_bytes - from.memory.working_set_bytes);
+void to_proto(const cgroups::Stats& from, v1::CpuUsage* into) {
+  into->set_timestamp(from.timestamp_ns);
+  into->mutable_usage_core_nano_seconds()->set_value(from.cpu.usage_ns);
+  if (from.cpu.pressure.has_value()) fill(*from.cpu.pressure, into->mutable_psi());
+}
+
+void to_proto(const cgroups::Stats& from, v1::MemoryUsage* into) {
+  const auto& memory = from.memory;
+  into->set_timestamp(from.timestamp_ns);
+  into->mutable_working_set_bytes()->set_value(memory.working_set_bytes);
+  into->mutable_usage_bytes()->set_value(memory.usage_bytes);
+  into->mutable_rss_bytes()->set_value(memory.rss_bytes);
+  into->mutable_page_faults()->set_value(memory.page_faults);
+  into->mutable_major_page_faults()->set_value(memory.major_page_faults);
+  if (memory.limit_bytes != 0)
+    into->mutable_available_bytes()->set_value(memory.limit_bytes - std::min(memory.limit_bytes, memory.working_set_bytes));
+  if (memory.pressure.has_value()) fill(*memory.pressure, into->mutable_psi());
+}
+
+void to_proto(const cgroups::Stats& from, v1::SwapUsage* into) {
+  const auto& memory = from.memory;
+  into->set_timestamp(from.timestamp_ns);
+  into->mutable_swap_usage_bytes()->set_value(memory.swap_bytes);
+  if (memory.swap_limit_bytes.has_value())
+    into->mutable_swap_available_bytes()->set_value(*memory.swap_limit_bytes - std::min(*memory.swap_limit_bytes, memory.swap_bytes));
+}
+
+void to_proto(const cgroups::Stats& from, v1::IoUsage* into) {
+  into->set_timestamp(from.timestamp_ns);
+  if (from.io.pressure.has_value()) fill(*from.io.pressure, into->mutable_psi());
 }
 
 void to_proto(const std::vector<netns::InterfaceStats>& from, v1::NetworkUsage* into) {

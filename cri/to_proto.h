@@ -21,7 +21,11 @@ void to_proto(const images::Image& from, runtime::v1::Image* into);
 void to_proto(const images::FsUsage& from, runtime::v1::FilesystemUsage* into);
 void attributes(const PodRecord& from, runtime::v1::PodSandboxAttributes* into);
 void attributes(const ContainerRecord& from, runtime::v1::ContainerAttributes* into);
-void to_proto(const cgroups::Stats& from, runtime::v1::CpuUsage* cpu, runtime::v1::MemoryUsage* memory);
+// Without usage_nano_cores, which needs two samples (CpuRates).
+void to_proto(const cgroups::Stats& from, runtime::v1::CpuUsage* into);
+void to_proto(const cgroups::Stats& from, runtime::v1::MemoryUsage* into);
+void to_proto(const cgroups::Stats& from, runtime::v1::SwapUsage* into);
+void to_proto(const cgroups::Stats& from, runtime::v1::IoUsage* into);
 void to_proto(const std::vector<netns::InterfaceStats>& from, runtime::v1::NetworkUsage* into);
 
 bool matches(const PodRecord& record, const runtime::v1::PodSandboxFilter& filter);

@@ -7,12 +7,12 @@
 #include <limits>
 #include <optional>
 
-#include "base/clock.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "oom_watch.h"
+#include "stats_json.h"
 
 namespace husk::runtime {
 namespace {
@@ -20,20 +20,6 @@ namespace {
 using oci::Json;
 
 constexpr std::int64_t kNsPerMs = 1'000'000;
-
-Json memory_json(const cgroups::MemoryStats& memory) {
-  auto usage = Json::object();
-  usage.set("usage", memory.usage_bytes);
-  if (memory.limit_bytes != 0) usage.set("limit", memory.limit_bytes);
-  auto raw = Json::object();
-  raw.set("rss", memory.rss_bytes).set("working_set", memory.working_set_bytes).set("swap", memory.swap_bytes);
-  raw.set("pgfault", memory.page_faults).set("pgmajfault", memory.major_page_faults).set("oom_kill", memory.oom_kills);
-  auto swap = Json::object();
-  swap.set("usage", memory.swap_bytes);
-  auto json = Json::object();
-  json.set("usage", std::move(usage)).set("swap", std::move(swap)).set("raw", std::move(raw));
-  return json;
-}
 
 struct Watched {
   Record record;
@@ -86,31 +72,11 @@ std::optional<OomWatch> watch_oom(const Record& record) {
 // The cgroup of a container that ends at this moment may be gone.
 Status show_now(const Watched& watched, const Show& show) {
   const auto stats = watched.cgroup->stats();
-  return stats.has_value() ? show(stats_event(watched.record.id, stats.value())) : ok();
-}
-
-int ms_until(std::int64_t when_ns) {
-  const auto left = std::max<std::int64_t>(when_ns - now_monotonic_ns(), 0) + kNsPerMs - 1;
-  return static_cast<int>(std::min<std::int64_t>(left / kNsPerMs, std::numeric_limits<int>::max()));
+  if (!stats.has_value()) return ok();
+  return show(stats_event(watched.record.id, stats.value(), read_interfaces(watched.record.init.pid)));
 }
 
 }  // namespace
-
-Json stats_event(const std::string& id, const cgroups::Stats& stats) {
-  auto usage = Json::object();
-  usage.set("total", stats.cpu_usage_ns);
-  auto throttling = Json::object();
-  throttling.set("throttledTime", stats.cpu_throttled_ns);
-  auto cpu = Json::object();
-  cpu.set("usage", std::move(usage)).set("throttling", std::move(throttling));
-  auto pids = Json::object();
-  pids.set("current", stats.pids);
-  auto data = Json::object();
-  data.set("cpu", std::move(cpu)).set("memory", memory_json(stats.memory)).set("pids", std::move(pids));
-  auto event = Json::object();
-  event.set("type", "stats").set("id", id).set("data", std::move(data));
-  return event;
-}
 
 Json oom_event(const std::string& id) {
   auto event = Json::object();
@@ -134,25 +100,29 @@ Result<std::int64_t> parse_interval(std::string_view text) {
 Status show_stats(const StateStore& store, const ContainerId& id, const Show& show) {
   const auto watched = TRY(open_watched(store, id));
   const auto stats = TRY(watched.cgroup->stats());
-  return show(stats_event(watched.record.id, stats));
+  return show(stats_event(watched.record.id, stats, read_interfaces(watched.record.init.pid)));
 }
 
 Status follow_events(const StateStore& store, const ContainerId& id, std::int64_t interval_ns, const Show& show) {
   const auto watched = TRY(open_watched(store, id));
   auto oom = watch_oom(watched.record);
-  auto next_ns = now_monotonic_ns();
+  // The interval is the only clock, and the caller's wish: everything else is told by the kernel.
+  const auto interval = TRY(sys::timerfd());
+  TRY(show_now(watched, show));
+  TRY(sys::timerfd_arm(interval.get(), interval_ns));
   for (;;) {
-    if (now_monotonic_ns() >= next_ns) {
-      TRY(show_now(watched, show));
-      next_ns = now_monotonic_ns() + interval_ns;
-    }
     std::vector<sys::PollEntry> entries{{.fd = watched.init.get(), .events = POLLIN},
-                                        {.fd = oom.has_value() ? oom->fd() : -1, .events = POLLIN}};
-    TRY(sys::poll(entries, ms_until(next_ns)));
+                                        {.fd = oom.has_value() ? oom->fd() : -1, .events = POLLIN},
+                                        {.fd = interval.get(), .events = POLLIN}};
+    TRY(sys::poll(entries, -1));
     if (entries[1].revents != 0 && oom->take_event()) TRY(show(oom_event(watched.record.id)));
-    if (entries[0].revents == 0) continue;
-    if (oom.has_value() && oom->take_late_kill()) TRY(show(oom_event(watched.record.id)));
-    return ok();
+    if (entries[0].revents != 0) {
+      if (oom.has_value() && oom->take_late_kill()) TRY(show(oom_event(watched.record.id)));
+      return ok();
+    }
+    if (entries[2].revents == 0) continue;
+    TRY(show_now(watched, show));
+    TRY(sys::timerfd_arm(interval.get(), interval_ns));  // arming takes the expiry back, too
   }
 }
 

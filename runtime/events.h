@@ -8,14 +8,11 @@
 
 #include "base/ids.h"
 #include "base/result.h"
-#include "cgroups/cgroup.h"
 #include "oci-spec/json.h"
 #include "store.h"
 
 namespace husk::runtime {
 
-// {"type":"stats","id":…,"data":…}. Members that the kernel did not tell are left out. Pure.
-oci::Json stats_event(const std::string& id, const cgroups::Stats& stats);
 oci::Json oom_event(const std::string& id);
 
 // Go's form of a duration: "5s", "1m30s", "250ms"; nanoseconds. More than 0.

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "cri.grpc.pb.h"
 #include "cri/container_service.h"
+#include "cri/cpu_rates.h"
 #include "cri/node.h"
 #include "cri/pod_service.h"
 
@@ -69,12 +71,14 @@ class RuntimeService final : public v1::RuntimeService::Service {
 #undef HUSK_STREAM
 
  private:
+  void fill_cpu(const std::string& cgroup_path, const cgroups::Stats& stats, v1::CpuUsage* into);
   void fill_stats(const ContainerRecord& record, v1::ContainerStats* into);
   husk::Status fill_stats(const PodRecord& pod, v1::PodSandboxStats* into);
 
   Node& node_;
   PodService& pods_;
   ContainerService& containers_;
+  CpuRates cpu_rates_;
 };
 
 }  // namespace husk::cri

@@ -5,14 +5,21 @@
 
 namespace husk::cri {
 
+void RuntimeService::fill_cpu(const std::string& cgroup_path, const cgroups::Stats& stats, v1::CpuUsage* into) {
+  to_proto(stats, into);
+  const auto rate = cpu_rates_.add(cgroup_path, now_monotonic_ns(), stats.cpu.usage_ns);
+  if (rate.has_value()) into->mutable_usage_nano_cores()->set_value(*rate);
+}
+
 // A container that ended has attributes and a writable layer, but no CPU and memory any more.
 void RuntimeService::fill_stats(const ContainerRecord& record, v1::ContainerStats* into) {
   attributes(record, into->mutable_attributes());
   if (record.state != ContainerState::exited) {
     if (const auto stats = node_.host.cgroup_stats(record.cgroup_path); stats.has_value()) {
-      to_proto(stats.value(), into->mutable_cpu(), into->mutable_memory());
-      into->mutable_swap()->set_timestamp(stats.value().timestamp_ns);
-      into->mutable_swap()->mutable_swap_usage_bytes()->set_value(stats.value().memory.swap_bytes);
+      fill_cpu(record.cgroup_path, stats.value(), into->mutable_cpu());
+      to_proto(stats.value(), into->mutable_memory());
+      to_proto(stats.value(), into->mutable_swap());
+      to_proto(stats.value(), into->mutable_io());
     }
   }
   if (const auto usage = node_.images.container_usage(record.id); usage.has_value())
@@ -24,9 +31,11 @@ husk::Status RuntimeService::fill_stats(const PodRecord& pod, v1::PodSandboxStat
   if (pod.released) return ok();
   auto* linux = into->mutable_linux();
   const auto stats = TRY(node_.host.cgroup_stats(pod.cgroup_parent).during("read the pod's cgroup"));
-  to_proto(stats, linux->mutable_cpu(), linux->mutable_memory());
+  fill_cpu(pod.cgroup_parent, stats, linux->mutable_cpu());
+  to_proto(stats, linux->mutable_memory());
+  to_proto(stats, linux->mutable_io());
   linux->mutable_process()->set_timestamp(stats.timestamp_ns);
-  linux->mutable_process()->mutable_process_count()->set_value(stats.pids);
+  linux->mutable_process()->mutable_process_count()->set_value(stats.pids.current);
   if (!pod.netns_path.empty()) {
     const auto interfaces = TRY(node_.network.stats(pod.netns_path).during("read the pod's interfaces"));
     to_proto(interfaces, linux->mutable_network());

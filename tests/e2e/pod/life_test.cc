@@ -200,6 +200,13 @@ TEST_CASE("stats: CPU, memory, network, writable layer, attributes always there"
   REQUIRE_CALL(one);
   CHECK(one.value.stats().attributes().metadata().name() == "main");
   CHECK(one.value.stats().cpu().timestamp() > 0);
+  CHECK(one.value.stats().swap().timestamp() > 0);
+  CHECK(one.value.stats().io().timestamp() > 0);
+  if (path_exists("/proc/pressure")) {
+    CHECK(one.value.stats().cpu().has_psi());
+    CHECK(one.value.stats().memory().psi().has_full());
+    CHECK(one.value.stats().io().psi().has_some());
+  }
   CHECK(one.value.stats().writable_layer().has_used_bytes());
   const auto all = cell.call(&Cell::Runtime::ListContainerStats, v1::ListContainerStatsRequest{});
   REQUIRE_CALL(all);

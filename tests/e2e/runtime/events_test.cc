@@ -36,6 +36,29 @@ TEST_CASE("events --stats prints one line that tells memory, CPU and processes")
   CHECK(data->find("memory")->find("usage")->find("limit")->as_uint64() == 32 << 20);
   CHECK(data->find("memory")->find("usage")->find("usage")->as_uint64().value_or(0) > 0);
   CHECK(data->find("cpu")->find("usage")->find("total")->as_uint64().value_or(0) > 0);
+  CHECK(!data->find("cpuset")->find("cpus")->as_array()->empty());
+  CHECK(data->find("memory")->find("usage")->find("max")->as_uint64().value_or(0) >= data->find("memory")->find("raw")->find("rss")->as_uint64().value_or(1));
+  CHECK(data->find("memory")->find("raw")->as_object()->size() > 20);
+  CHECK(data->find("hugetlb")->is_object());
+  CHECK(data->find("network_interfaces")->as_array()->empty());  // lo alone
+  if (path_exists("/proc/pressure")) CHECK(data->find("cpu")->find("psi")->find("some")->find("total")->as_uint64().has_value());
+}
+
+TEST_CASE("events on a cgroup2 mount: pressure where the kernel has it, also without controllers") {
+  REQUIRE_E2E();
+  if (!path_exists("/proc/pressure")) HUSK_SKIP("this kernel counts no pressure (psi=0)");
+  Bench bench{Hierarchy::unified};
+  REQUIRE(bench.husk({"run", "-d", "-b", bench.bundle({"/bin/sleep", "1000"}), bench.id()}).status.code == 0);
+  const auto done = bench.husk({"events", "--stats", bench.id()});
+  REQUIRE_MESSAGE(done.status.code == 0, done.err);
+  const auto json = oci::parse_json(done.out);
+  REQUIRE_OK(json);
+  for (const auto* part : {"cpu", "memory", "blkio"}) {
+    CAPTURE(part);
+    const auto* psi = json.value().find("data")->find(part)->find("psi");
+    REQUIRE(psi != nullptr);
+    CHECK(psi->find("full")->find("avg300")->as_double().has_value());
+  }
 }
 
 TEST_CASE("events follows a container: statistics at each interval, and its end ends it") {
