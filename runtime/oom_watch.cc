@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -32,8 +33,8 @@ Result<OomWatch> OomWatch::create(const std::string& path, cgroups::Version vers
 }
 
 bool OomWatch::take_event() {
-  std::array<char, 512> ignored{};
-  if (!sys::read_some(event_.get(), ignored).has_value()) return false;
+  std::array<char, 512> text{};
+  if (!sys::read_some(event_.get(), text).has_value()) return false;
   const auto kills = cgroups::read_oom_kills(path_);
   if (version_ == cgroups::Version::v2) {
     // The file also changes with other events of memory.
@@ -42,7 +43,10 @@ bool OomWatch::take_event() {
     return true;
   }
   // Told before the kill, so the count may lag; and when the cgroup is removed, where nothing can be read.
-  if (!sys::pread_some(control_.get(), ignored, 0).has_value()) return false;
+  const auto got = sys::pread_some(control_.get(), text, 0);
+  if (!got.has_value()) return false;
+  const std::string_view state{text.data(), got.value()};
+  if (kills <= seen_ && state.find("oom_kill_disable 1") != std::string_view::npos) return false;  // stopped, not killed
   seen_ = std::max(seen_ + 1, kills);
   return true;
 }

@@ -92,6 +92,12 @@ std::optional<std::uint64_t> parse_oom_kills(std::string_view text) {
   return std::nullopt;
 }
 
+std::uint64_t next_notified(bool unified, std::string_view counter, std::uint64_t notified, std::uint64_t latest) {
+  if (latest > notified) return latest;
+  const bool only_stopped = unified || counter.find("oom_kill_disable 1") != std::string_view::npos;
+  return only_stopped ? notified : notified + 1;
+}
+
 std::unique_ptr<OomWatch> OomWatch::create(EventLoop& loop, const MemoryCgroup& cgroup, std::function<void()> notify) {
   std::unique_ptr<OomWatch> watch{new OomWatch{loop}};
   watch->notify_ = std::move(notify);
@@ -100,6 +106,7 @@ std::unique_ptr<OomWatch> OomWatch::create(EventLoop& loop, const MemoryCgroup& 
   auto counter = sys::openat(AT_FDCWD, cgroup.directory + name, O_RDONLY);
   if (!counter.has_value()) return watch;  // the memory controller is not enabled here
   watch->counter_ = std::move(counter).value();
+  watch->unified_ = cgroup.unified;
   watch->baseline_ = watch->read_count().value_or(0);
   watch->latest_ = watch->baseline_;
   watch->notified_ = watch->baseline_;
@@ -126,17 +133,18 @@ Status OomWatch::subscribe(const MemoryCgroup& cgroup) {
 }
 
 void OomWatch::on_event() {
-  std::array<char, 512> ignored{};
-  if (!sys::read_some(event_.get(), ignored).has_value()) return;
-  (void)kills();
-  if (latest_ <= notified_) {
-    // v1 also reports the removal of the cgroup, where nothing is left to count.
-    if (read_count().has_value()) return;
+  std::array<char, 512> text{};
+  if (!sys::read_some(event_.get(), text).has_value()) return;
+  const auto state = sys::pread_some(counter_.get(), text, 0);
+  if (!state.has_value()) {  // v1 also reports the removal of the cgroup, where nothing is left to count
     loop_.remove(*token_);
     token_.reset();
     return;
   }
-  notified_ = latest_;
+  (void)kills();
+  const auto next = next_notified(unified_, {text.data(), state.value()}, notified_, latest_);
+  if (next == notified_) return;
+  notified_ = next;
   notify_();
 }
 

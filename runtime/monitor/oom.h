@@ -31,9 +31,15 @@ Result<MemoryCgroup> read_memory_cgroup(pid_t pid);
 // The value of "oom_kill N" in memory.events or memory.oom_control; nullopt when it is not there.
 std::optional<std::uint64_t> parse_oom_kills(std::string_view text);
 
+// After an event: how many kills are told by now; above `notified` means that one is to be told. v2 changes the file
+// after the kill, and for other reasons, too. v1 fires before it, so the count may not have risen: the event itself
+// counts, unless the kernel only stops the processes (oom_kill_disable). Pure; `counter` is the file's text.
+// Source: cgroup-v1/memory.rst section 10; mem_cgroup_oom_notify() in mm/memcontrol-v1.c.
+std::uint64_t next_notified(bool unified, std::string_view counter, std::uint64_t notified, std::uint64_t latest);
+
 class OomWatch {
  public:
-  // `notify` runs when the count rises. Notification is best effort, counting is not.
+  // `notify` runs at each kill. Notification is best effort (two at once may be told as one), counting is not.
   static std::unique_ptr<OomWatch> create(EventLoop& loop, const MemoryCgroup& cgroup, std::function<void()> notify);
   OomWatch(const OomWatch&) = delete;
   OomWatch& operator=(const OomWatch&) = delete;
@@ -49,6 +55,7 @@ class OomWatch {
   std::optional<std::uint64_t> read_count() const;
 
   EventLoop& loop_;
+  bool unified_ = false;
   UniqueFd counter_;  // memory.events or memory.oom_control
   UniqueFd event_;    // inotify (v2) or eventfd (v1)
   std::optional<EventLoop::Token> token_;

@@ -51,6 +51,18 @@ TEST_CASE("oom kills: the oom_kill counter of both versions") {
   CHECK(!parse_oom_kills("oom_kill x\n").has_value());
 }
 
+TEST_CASE("OOM events: v1 tells before it counts, so the event counts; v2 also changes its file for other reasons") {
+  const std::string_view killing = "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n";
+  const std::string_view stopping = "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n";
+  CHECK(next_notified(false, killing, 0, 0) == 1);  // the kill comes
+  CHECK(next_notified(false, killing, 0, 1) == 1);  // the kill came
+  CHECK(next_notified(false, killing, 1, 1) == 2);  // a second one
+  CHECK(next_notified(false, killing, 1, 4) == 4);
+  CHECK(next_notified(false, stopping, 0, 0) == 0);
+  CHECK(next_notified(true, "oom 3\noom_kill 0\n", 0, 0) == 0);
+  CHECK(next_notified(true, "oom 3\noom_kill 2\n", 1, 2) == 2);
+}
+
 TEST_CASE("process stat: a name may hold spaces and parentheses") {
   const auto stat = parse_process_stat("42 (a) b (c) S 7 42 41 0 -1");
   REQUIRE(stat.has_value());
