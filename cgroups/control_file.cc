@@ -1,5 +1,6 @@
 #include "cgroups/control_file.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/file.h"
@@ -29,23 +30,41 @@ struct Written {
   std::string value;
 };
 
-// Files with a line for each device take one line a write, and a device without a line had no limit.
-// Source: cgroup-v2.rst io.max; blkio-controller.rst (0 removes a limit).
-std::vector<std::string> earlier_values(const Written& file) {
-  const auto name = file_name(file.path);
-  const auto device = file.value.substr(0, file.value.find(' '));
-  const bool by_device = device.find(':') != std::string::npos && device.size() < file.value.size();
-  if (!by_device) return {std::string{trim(file.before)}};
-  for (const auto line : split(file.before, '\n'))
-    if (line.starts_with(device + " ")) return {std::string{line}};
-  if (name == "io.max") return {device + " rbps=max wbps=max riops=max wiops=max"};
-  if (name == "io.weight" || name == "io.bfq.weight") return {device + " default"};
-  return {device + " 0"};
+// Files with a line for each device, interface or resource take one line a write. Without the device's line there was
+// no limit. Source: cgroup-v2.rst (nested keyed files); blkio-controller.rst (0 removes a limit); net_prio.rst.
+bool has_lines_by_key(std::string_view name) {
+  constexpr std::string_view kKeyed[] = {"io.max", "io.weight", "io.bfq.weight", "io.latency", "rdma.max", "misc.max",
+                                         "dmem.max", "dmem.min", "dmem.low", "net_prio.ifpriomap"};
+  return name.ends_with("_device") || std::find(std::begin(kKeyed), std::end(kKeyed), name) != std::end(kKeyed);
 }
 
+std::string no_limit(std::string_view name, const std::string& key) {
+  if (name == "io.max") return key + " rbps=max wbps=max riops=max wiops=max";
+  if (name == "io.weight" || name == "io.bfq.weight") return key + " default";
+  if (name == "io.latency") return key + " target=0";
+  if (name == "rdma.max") return key + " hca_handle=max hca_object=max";
+  return key + " 0";
+}
+
+std::string earlier_value(const Written& file) {
+  const auto name = file_name(file.path);
+  if (!has_lines_by_key(name)) return std::string{trim(file.before)};
+  const auto space = file.value.find(' ');
+  const auto key = space == std::string::npos ? std::string{"default"} : file.value.substr(0, space);
+  for (const auto line : split(file.before, '\n'))
+    if (line.starts_with(key + " ")) return std::string{line};
+  if (space == std::string::npos) return std::string{trim(file.before)};  // bfq's weight is one number
+  return no_limit(name, key);
+}
+
+// Pairs that bound each other may go back in one order only, as in write_pass.
 void restore(const std::vector<Written>& written) {
-  for (auto file = written.rbegin(); file != written.rend(); ++file)
-    for (const auto& value : earlier_values(*file)) (void)write_once({.path = file->path, .value = value});
+  std::vector<Target> refused;
+  for (auto file = written.rbegin(); file != written.rend(); ++file) {
+    Target target{.path = file->path, .value = earlier_value(*file)};
+    if (!write_once(target).has_value()) refused.push_back(std::move(target));
+  }
+  for (const auto& target : refused) (void)write_once(target);
 }
 
 // One pass over the targets. `before` collects earlier values when it is given.
@@ -106,9 +125,10 @@ Error explain(Error error, const std::string& path) {
 
 Status write_targets(const std::vector<Target>& targets) { return write_pass(targets, nullptr); }
 
-Status replace_targets(const std::vector<Target>& targets) {
+Status replace_targets(const std::vector<Target>& targets, const std::function<Status()>& last) {
   std::vector<Written> written;
   auto done = write_pass(targets, &written);
+  if (done.has_value()) done = last();
   if (!done.has_value()) restore(written);
   return done;
 }

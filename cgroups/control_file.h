@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +23,8 @@ struct Target {
 // (limit and memsw, quota and burst) bound each other, and which must go first depends on the old values.
 Status write_targets(const std::vector<Target>& targets);
 
-// The same, and on failure every file written so far gets its earlier value back.
-Status replace_targets(const std::vector<Target>& targets);
+// The same, then `last`; when any of it fails, every file written so far gets its earlier value back.
+Status replace_targets(const std::vector<Target>& targets, const std::function<Status()>& last = [] { return ok(); });
 
 // Adds the hint for an error of a cgroup file or directory.
 Error explain(Error error, const std::string& path);

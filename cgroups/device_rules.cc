@@ -71,4 +71,12 @@ std::vector<DeviceRule> reduce_rules(const std::vector<DeviceRule>& rules) {
   return kept;
 }
 
+bool are_same_rules(const std::vector<DeviceRule>& a, const std::vector<DeviceRule>& b) {
+  const auto first = reduce_rules(a);
+  const auto second = reduce_rules(b);
+  return std::equal(first.begin(), first.end(), second.begin(), second.end(), [](const DeviceRule& x, const DeviceRule& y) {
+    return x.allow == y.allow && access_bits(x.access) == access_bits(y.access) && covers_devices(x, y) && covers_devices(y, x);
+  });
+}
+
 }  // namespace husk::cgroups

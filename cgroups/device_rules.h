@@ -26,6 +26,9 @@ std::vector<oci::DeviceRule> complete_rules(const std::vector<oci::DeviceRule>& 
 // that matches everything. One rule that allows means: no filter is needed.
 std::vector<oci::DeviceRule> reduce_rules(const std::vector<oci::DeviceRule>& rules);
 
+// Both decide each access alike, as far as the reduced lists tell.
+bool are_same_rules(const std::vector<oci::DeviceRule>& a, const std::vector<oci::DeviceRule>& b);
+
 bool matches_everything(const oci::DeviceRule& rule);
 // `wide` matches every device that `narrow` matches.
 bool covers_devices(const oci::DeviceRule& wide, const oci::DeviceRule& narrow);

@@ -178,6 +178,14 @@ Error resource_error(Kind kind, std::string_view pointer, std::string_view what)
   return Error{kind, format_text("\"/linux/resources/{}\": {}", pointer, what)};
 }
 
+Status check_memory_limit(const std::string& limit, std::uint64_t usage_bytes) {
+  const auto bytes = parse_uint64(limit);
+  if (!bytes.has_value() || bytes.value() >= usage_bytes) return ok();
+  return resource_error(Kind::busy, "memory/limit",
+                        format_text("{} bytes is less than the {} bytes in use", bytes.value(), usage_bytes))
+      .hint("checkBeforeUpdate is set; free memory first or choose a higher limit");
+}
+
 Status check_resources(const oci::Resources& resources) {
   TRY(check_devices(resources.devices));
   if (resources.memory.has_value()) TRY(check_memory(*resources.memory));

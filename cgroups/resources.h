@@ -1,6 +1,8 @@
 // linux.resources → the control files to write. Pure; one table for each version.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +17,9 @@ Status check_resources(const oci::Resources& resources);
 
 // An error that names the place, as JsonReader::error does: `"/linux/resources/pids": …`.
 Error resource_error(Kind kind, std::string_view pointer, std::string_view what);
+
+// checkBeforeUpdate: a limit below the usage would call the OOM killer. "max" and "-1" are above any. Errors: busy.
+Status check_memory_limit(const std::string& limit, std::uint64_t usage_bytes);
 
 namespace v2 {
 Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources);

@@ -1,6 +1,7 @@
 // husk update: other limits for a container that is there.
 #include "base/format.h"
 #include "cgroups/cgroup.h"
+#include "cgroups/device_rules.h"
 #include "container.h"
 #include "fault.h"
 #include "oci-spec/parse_config.h"
@@ -74,11 +75,17 @@ oci::NetworkLimits merge_network(oci::NetworkLimits network, const oci::NetworkL
   return network;
 }
 
+// Rules that decide as those in force do are no change: containerd and CRI-O send the whole list with each update.
+bool changes_devices(const oci::Resources& saved, const oci::Resources& change) {
+  return !change.devices.empty() &&
+         !cgroups::are_same_rules(cgroups::complete_rules(saved.devices), cgroups::complete_rules(change.devices));
+}
+
 // What is to be written: only what `change` speaks of. Limits that bound each other (limit and swap, quota and
 // period) are written together, for which the merged values are needed.
 oci::Resources to_apply(const oci::Resources& merged, const oci::Resources& change) {
   auto resources = change;
-  resources.devices.clear();
+  resources.devices = merged.devices;
   if (change.memory.has_value()) {
     resources.memory = merged.memory;
     resources.memory->check_before_update = change.memory->check_before_update;
@@ -111,6 +118,7 @@ Status check_updatable(const Record& record, Phase phase) {
 
 oci::Resources merge_resources(const oci::Resources& saved, const oci::Resources& change) {
   auto merged = saved;
+  if (changes_devices(saved, change)) merged.devices = change.devices;
   if (change.memory.has_value())
     merged.memory = merge_memory(saved.memory.value_or(oci::MemoryLimits{}), *change.memory);
   if (change.cpu.has_value()) merged.cpu = merge_cpu(saved.cpu.value_or(oci::CpuLimits{}), *change.cpu);
@@ -132,8 +140,14 @@ Status update_container(const StateStore& store, const ContainerId& id, const oc
   const auto merged = merge_resources(spec.linux.resources, change);
   const auto& record = opened.record;
   const auto& path = record.scope.empty() ? record.cgroup_path : spec.linux.cgroups_path;
-  const auto plan = TRY(cgroups::make_plan_for(record.cgroup_version, path, to_apply(merged, change), record.id,
+  auto plan = TRY(cgroups::make_plan_for(record.cgroup_version, path, to_apply(merged, change), record.id,
                                                record.cgroup_driver, {.manager = record.scope_manager, .annotations = {}}));
+  if (changes_devices(spec.linux.resources, change)) {
+    if (!record.scope.empty())
+      return Error{Kind::unsupported, "\"/linux/resources/devices\": the device list of a systemd scope cannot be changed"}.hint(
+          "leave it out, or use the cgroupfs driver");
+    plan.replaced_rules = cgroups::complete_rules(spec.linux.resources.devices);
+  }
   const auto cgroup = TRY(open_cgroup(record));
   const auto config = TRY(config_with(opened.directory, merged));
   return opened.directory.replace_config(config, [&]() -> Status {

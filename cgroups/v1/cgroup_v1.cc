@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cgroups/control_file.h"
 #include "cgroups/path.h"
+#include "cgroups/resources.h"
 #include "cgroups/tree.h"
 #include "cgroups/v1/device_list.h"
 #include "cgroups/v1/freezer.h"
@@ -85,6 +86,8 @@ class CgroupV1 final : public Cgroup {
     if (hierarchy == nullptr) return controller_missing("freezer", "freezer.state");
     return hierarchy->mount + path_;
   }
+  Status check_usage(const Plan& plan) const;
+  Status change_devices(const Plan& plan);
   Status kill_round(int signal, bool& nobody);
   Status remove_directories();
   Status empty_and_remove();
@@ -152,9 +155,34 @@ Status CgroupV1::kill_all(int signal) {
   return ok();
 }
 
+// config-linux.md, checkBeforeUpdate; the kernel itself first takes pages away, for as long as that takes.
+Status CgroupV1::check_usage(const Plan& plan) const {
+  const auto* memory = find_hierarchy(hierarchies_, "memory");
+  if (!plan.check_memory_usage || memory == nullptr) return ok();
+  const auto usage = read_number(memory->mount + path_ + "/memory.usage_in_bytes");
+  for (const auto& file : plan.files)
+    if (file.name == "memory/memory.limit_in_bytes") TRY(check_memory_limit(file.value, usage));
+  return ok();
+}
+
 Status CgroupV1::apply(const Plan& plan) {
+  TRY(check_usage(plan));
   const auto targets = TRY(targets_of(hierarchies_, path_, plan.files));
-  return replace_targets(targets);
+  return replace_targets(targets, [&]() -> Status { return plan.replaced_rules.empty() ? ok() : change_devices(plan); });
+}
+
+// Where the kernel's default changes, the processes rest meanwhile: a device that both lists allow is not refused to them.
+Status CgroupV1::change_devices(const Plan& plan) {
+  const auto change = TRY(device_change(plan.replaced_rules, plan.device_rules));
+  const auto back = TRY(device_change(plan.device_rules, plan.replaced_rules));
+  const auto targets = TRY(targets_of(hierarchies_, path_, change.files));
+  const auto undo = TRY(targets_of(hierarchies_, path_, back.files));
+  const bool freezes = change.anew && !TRY(is_frozen());
+  if (freezes) TRY(freeze());
+  auto done = write_targets(targets).during("change the device list");
+  if (!done.has_value()) (void)write_targets(undo);  // the first error says more
+  if (freezes) TRY(thaw());
+  return done;
 }
 
 Status CgroupV1::remove_directories() {

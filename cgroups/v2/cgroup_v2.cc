@@ -12,6 +12,7 @@
 #include "base/unique_fd.h"
 #include "cgroups/control_file.h"
 #include "cgroups/path.h"
+#include "cgroups/resources.h"
 #include "cgroups/tree.h"
 #include "cgroups/v2/controllers.h"
 #include "cgroups/v2/device_filter.h"
@@ -31,17 +32,12 @@ std::vector<Target> targets_of(const std::string& directory, const std::vector<C
   return targets;
 }
 
-// config-linux.md, checkBeforeUpdate: a limit below the usage would call the OOM killer.
+// config-linux.md, checkBeforeUpdate.
 Status check_usage(const std::string& directory, const Plan& plan) {
   if (!plan.check_memory_usage) return ok();
   const auto usage = read_number(directory + "/memory.current");
-  for (const auto& file : plan.files) {
-    const auto limit = parse_uint64(file.value);
-    if (file.name == "memory.max" && limit.has_value() && limit.value() < usage)
-      return Error{Kind::busy, format_text("\"/linux/resources/memory/limit\": {} bytes is less than the {} bytes in use",
-                                           limit.value(), usage)}
-          .hint("checkBeforeUpdate is set; free memory first or choose a higher limit");
-  }
+  for (const auto& file : plan.files)
+    if (file.name == "memory.max") TRY(check_memory_limit(file.value, usage));
   return ok();
 }
 
@@ -116,7 +112,9 @@ Status CgroupV2::kill_all(int signal) {
 Status CgroupV2::apply(const Plan& plan) {
   TRY(check_usage(directory_, plan));
   TRY(enable_controllers(mount_, path_, plan.files));
-  return replace_targets(targets_of(directory_, plan.files));
+  return replace_targets(targets_of(directory_, plan.files), [&]() -> Status {
+    return plan.replaced_rules.empty() ? ok() : replace_device_filter(fd_.get(), plan.device_rules);
+  });
 }
 
 Status CgroupV2::delegate(uid_t uid, gid_t gid) {

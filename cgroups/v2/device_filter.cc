@@ -1,9 +1,11 @@
 #include "cgroups/v2/device_filter.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "base/format.h"
 #include "base/sys.h"
@@ -119,6 +121,92 @@ Error explain_bpf(Error error) {
 
 std::uint64_t address_of(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
 
+constexpr char kFilterName[] = "husk_devices";
+
+// Not open when everything is allowed.
+Result<UniqueFd> load_filter(const std::vector<oci::DeviceRule>& rules) {
+  const auto reduced = reduce_rules(rules);
+  if (reduced.size() == 1 && reduced.front().allow) return UniqueFd{};
+  const auto program = assemble_device_filter(reduced);
+  bpf_attr load;
+  std::memset(&load, 0, sizeof load);
+  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+  load.insns = address_of(program.data());
+  load.insn_cnt = static_cast<std::uint32_t>(program.size());
+  load.license = address_of("Apache-2.0");  // calls no helper that asks for GPL
+  std::memcpy(load.prog_name, kFilterName, sizeof kFilterName);
+  auto loaded = call_bpf(BPF_PROG_LOAD, load, "BPF_PROG_LOAD");
+  if (!loaded.has_value()) return explain_bpf(loaded.error()).during("load the device filter");
+  return UniqueFd{loaded.value()};
+}
+
+// `in_place_of`: atomic, since kernel 5.6.
+Status attach(int cgroup_fd, const UniqueFd& filter, const UniqueFd* in_place_of) {
+  bpf_attr attach;
+  std::memset(&attach, 0, sizeof attach);
+  attach.target_fd = static_cast<std::uint32_t>(cgroup_fd);
+  attach.attach_bpf_fd = static_cast<std::uint32_t>(filter.get());
+  attach.attach_type = BPF_CGROUP_DEVICE;
+  attach.attach_flags = BPF_F_ALLOW_MULTI;
+  if (in_place_of != nullptr) {
+    attach.attach_flags |= BPF_F_REPLACE;
+    attach.replace_bpf_fd = static_cast<std::uint32_t>(in_place_of->get());
+  }
+  auto attached = call_bpf(BPF_PROG_ATTACH, attach, "BPF_PROG_ATTACH");
+  if (!attached.has_value()) return explain_bpf(attached.error()).during("attach the device filter");
+  return ok();
+}
+
+Status detach(int cgroup_fd, const UniqueFd& filter) {
+  bpf_attr detach;
+  std::memset(&detach, 0, sizeof detach);
+  detach.target_fd = static_cast<std::uint32_t>(cgroup_fd);
+  detach.attach_bpf_fd = static_cast<std::uint32_t>(filter.get());
+  detach.attach_type = BPF_CGROUP_DEVICE;
+  auto detached = call_bpf(BPF_PROG_DETACH, detach, "BPF_PROG_DETACH");
+  if (!detached.has_value()) return explain_bpf(detached.error()).during("detach the device filter");
+  return ok();
+}
+
+// Nothing for a program that went meanwhile.
+Result<UniqueFd> open_if_ours(std::uint32_t id) {
+  bpf_attr by_id;
+  std::memset(&by_id, 0, sizeof by_id);
+  by_id.prog_id = id;
+  auto opened = call_bpf(BPF_PROG_GET_FD_BY_ID, by_id, "BPF_PROG_GET_FD_BY_ID");
+  if (!opened.has_value() && opened.error().os_errno() == ENOENT) return UniqueFd{};
+  if (!opened.has_value()) return explain_bpf(opened.error());
+  UniqueFd program{opened.value()};
+  bpf_prog_info info;
+  std::memset(&info, 0, sizeof info);
+  bpf_attr ask;
+  std::memset(&ask, 0, sizeof ask);
+  ask.info.bpf_fd = static_cast<std::uint32_t>(program.get());
+  ask.info.info_len = sizeof info;
+  ask.info.info = address_of(&info);
+  TRY(call_bpf(BPF_OBJ_GET_INFO_BY_FD, ask, "BPF_OBJ_GET_INFO_BY_FD"));
+  return std::string_view{info.name, ::strnlen(info.name, sizeof info.name)} == kFilterName ? std::move(program) : UniqueFd{};
+}
+
+// Attached to this very cgroup, in order of attachment.
+Result<std::vector<UniqueFd>> find_our_filters(int cgroup_fd) {
+  std::array<std::uint32_t, 64> ids{};  // BPF_CGROUP_MAX_PROGS in kernel/bpf/cgroup.c
+  bpf_attr query;
+  std::memset(&query, 0, sizeof query);
+  query.query.target_fd = static_cast<std::uint32_t>(cgroup_fd);
+  query.query.attach_type = BPF_CGROUP_DEVICE;
+  query.query.prog_ids = address_of(ids.data());
+  query.query.prog_cnt = ids.size();
+  auto found = call_bpf(BPF_PROG_QUERY, query, "BPF_PROG_QUERY");
+  if (!found.has_value()) return explain_bpf(found.error());
+  std::vector<UniqueFd> ours;
+  for (std::uint32_t i = 0; i < query.query.prog_cnt && i < ids.size(); ++i) {
+    auto program = TRY(open_if_ours(ids[i]));
+    if (program.is_open()) ours.push_back(std::move(program));
+  }
+  return ours;
+}
+
 }  // namespace
 
 // Rules are tested last to first: the last one that matches decides. An access of several kinds
@@ -146,28 +234,18 @@ std::vector<bpf_insn> assemble_device_filter(const std::vector<oci::DeviceRule>&
 }
 
 Status attach_device_filter(int cgroup_fd, const std::vector<oci::DeviceRule>& rules) {
-  const auto reduced = reduce_rules(rules);
-  if (reduced.size() == 1 && reduced.front().allow) return ok();
-  const auto program = assemble_device_filter(reduced);
-  bpf_attr load;
-  std::memset(&load, 0, sizeof load);
-  load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-  load.insns = address_of(program.data());
-  load.insn_cnt = static_cast<std::uint32_t>(program.size());
-  load.license = address_of("Apache-2.0");  // calls no helper that asks for GPL
-  std::memcpy(load.prog_name, "husk_devices", sizeof "husk_devices");
-  auto loaded = call_bpf(BPF_PROG_LOAD, load, "BPF_PROG_LOAD");
-  if (!loaded.has_value()) return explain_bpf(loaded.error()).during("load the device filter");
-  const UniqueFd filter{loaded.value()};
+  const auto filter = TRY(load_filter(rules));
+  return filter.is_open() ? attach(cgroup_fd, filter, nullptr) : ok();
+}
 
-  bpf_attr attach;
-  std::memset(&attach, 0, sizeof attach);
-  attach.target_fd = static_cast<std::uint32_t>(cgroup_fd);
-  attach.attach_bpf_fd = static_cast<std::uint32_t>(filter.get());
-  attach.attach_type = BPF_CGROUP_DEVICE;
-  attach.attach_flags = BPF_F_ALLOW_MULTI;
-  auto attached = call_bpf(BPF_PROG_ATTACH, attach, "BPF_PROG_ATTACH");
-  if (!attached.has_value()) return explain_bpf(attached.error()).during("attach the device filter");
+Status replace_device_filter(int cgroup_fd, const std::vector<oci::DeviceRule>& rules) {
+  const auto filter = TRY(load_filter(rules));
+  auto ours = TRY(find_our_filters(cgroup_fd).during("find the device filter"));
+  if (filter.is_open()) {
+    TRY(attach(cgroup_fd, filter, ours.empty() ? nullptr : &ours.back()));
+    if (!ours.empty()) ours.pop_back();
+  }
+  for (const auto& old : ours) TRY(detach(cgroup_fd, old));
   return ok();
 }
 

@@ -18,4 +18,8 @@ std::vector<bpf_insn> assemble_device_filter(const std::vector<oci::DeviceRule>&
 // Does nothing when the rules allow everything. Errors: denied, unsupported.
 Status attach_device_filter(int cgroup_fd, const std::vector<oci::DeviceRule>& rules);
 
+// Puts another filter in the place of ours, at one moment: no access goes by unfiltered, and none that both allow is
+// refused. Programs of others (systemd) stay. Errors: denied, unsupported; then the old one is in force.
+Status replace_device_filter(int cgroup_fd, const std::vector<oci::DeviceRule>& rules);
+
 }  // namespace husk::cgroups::v2

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "base/text.h"
 #include "cgroups/conversion.h"
 #include "cgroups/resources.h"
 
@@ -118,6 +119,14 @@ Status refuse_network(const oci::NetworkLimits& network) {
   return ok();
 }
 
+// The kernel takes one line a write, so a value of several lines ("8:0 rbps=1\n8:16 rbps=2") becomes several.
+void add_unified(Files& files, const std::string& name, const std::string& value) {
+  const auto before = files.size();
+  for (const auto line : split(value, '\n'))
+    if (!line.empty()) files.push_back({name, std::string{line}});
+  if (files.size() == before) files.push_back({name, ""});
+}
+
 }  // namespace
 
 Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources) {
@@ -133,7 +142,7 @@ Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources) {
   }
   add_rdma(files, resources.rdma);
   if (resources.network.has_value()) TRY(refuse_network(*resources.network));
-  for (const auto& [name, value] : resources.unified) files.push_back({name, value});  // last: they win
+  for (const auto& [name, value] : resources.unified) add_unified(files, name, value);  // last: they win
   return files;
 }
 

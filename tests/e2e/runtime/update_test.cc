@@ -101,6 +101,35 @@ TEST_CASE("update --resources: a file, and - for standard input as containerd an
   CHECK(bench.husk({"exec", id, "true"}).status.code == 0);
 }
 
+TEST_CASE("update --resources: another device list is put in force at once and kept; one that decides alike is no change") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    const auto bundle = bench.bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) {
+      spec.linux.devices.push_back({.type = 'c', .path = "/dev/kmsg", .major = 1, .minor = 11});
+    });
+    REQUIRE(bench.husk({"run", "-d", "-b", bundle, bench.id()}).status.code == 0);
+    const auto opens = [&] { return bench.husk({"exec", bench.id(), "sh", "-c", ": </dev/kmsg"}).status.code == 0; };
+    const auto update = [&](const std::string& json) {
+      REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("r.json"), json));
+      const auto done = bench.husk({"update", "-r", bench.path("r.json"), bench.id()});
+      CHECK_MESSAGE(done.status.code == 0, done.err);
+    };
+    CHECK_FALSE(opens());
+    update(R"({"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]})");
+    CHECK(opens());
+    CHECK(saved(bench).devices.size() == 2);
+    update(R"({"devices":[{"allow":true,"type":"c","major":1,"minor":11,"access":"r"}]})");
+    CHECK(saved(bench).devices.size() == 2);
+    update("{}");
+    CHECK(opens());
+    update(R"({"devices":[{"allow":false,"access":"rwm"}]})");
+    CHECK_FALSE(opens());
+    CHECK(bench.husk({"delete", "--force", bench.id()}).status.code == 0);
+  }
+}
+
 TEST_CASE("update changes everything or nothing") {
   REQUIRE_E2E();
   for (const auto hierarchy : usable()) {

@@ -51,6 +51,8 @@ TEST_CASE("cgroup v1: a process is in its cgroup in every mounted hierarchy, and
   const auto groups = text_of(format_text("/proc/{}/cgroup", child.pid()));
   for (const auto line : split(groups, '\n')) {
     CAPTURE(line);
+    const auto controller = split(split(line, ':')[1], ',')[0];  // "" is the v2 hierarchy
+    if (place(controller.empty() ? "unified" : std::string{controller}.c_str(), "").empty()) continue;  // mounted elsewhere
     CHECK(line.ends_with(":" + top + "/web"));
   }
   CHECK(cgroup->processes().value() == std::vector<pid_t>{child.pid()});
@@ -226,8 +228,15 @@ TEST_CASE("cgroup v1: statistics show memory, processor time and processes; an O
   CHECK(stats.value().memory.usage_bytes >= 4U << 20U);
   CHECK(stats.value().memory.rss_bytes >= 4U << 20U);
   CHECK(stats.value().memory.limit_bytes == 16U << 20U);
-  CHECK(stats.value().cpu_usage_ns > 0);
-  CHECK(stats.value().pids == 1);
+  CHECK(stats.value().cpu.usage_ns > 0);
+  CHECK(stats.value().pids.current == 1);
+  CHECK(stats.value().cpu.per_cpu_ns.size() >= 1);
+  CHECK(stats.value().memory.highest_bytes >= stats.value().memory.usage_bytes);
+  CHECK(stats.value().memory.details.size() > 20);
+  CHECK(stats.value().memory.with_swap.limit == 16U << 20U);
+  CHECK(stats.value().memory.swap_limit_bytes == 0);
+  CHECK_FALSE(stats.value().cpuset.cpus.empty());
+  CHECK(stats.value().cpuset.flags.size() == 9);
   CHECK(read_oom_kills(path) == 0);
   const auto greedy = exit_code(start_inside(*cgroup, [] {
     std::vector<std::string> blocks;

@@ -1,109 +1,24 @@
 // Each limit of cgroup v2, proven by a process that runs into it. Needs controllers that hybrid hosts lend to v1:
 // tests/vm has cpu, io, memory and pids, tests/vm --full the others too.
-#include <linux/loop.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <ctime>
 
-#include "kernel/cgroups/scene.h"
+#include "kernel/cgroups/payloads.h"
 
 using namespace husk;
 using namespace husk::cgroups;
 using namespace husk::test;
 
-#define NEEDS_CONTROLLER(name)                                                        \
-  do {                                                                                \
-    const auto reason = without_controller(name);                                     \
-    if (!reason.empty()) HUSK_SKIP(reason);                                           \
-  } while (false)
 
 namespace {
 
 constexpr const char* kRoot = "/sys/fs/cgroup";
-constexpr std::int64_t kMegabyte = 1 << 20;
 
 std::string value_of(const std::string& path, const std::string& name) { return text_of(kRoot + path + "/" + name); }
-
-// Memory that is really there: every page is written.
-int touch_memory(std::int64_t bytes) {
-  const auto size = static_cast<std::size_t>(bytes);
-  auto* memory = static_cast<char*>(
-      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  if (memory == MAP_FAILED) return 1;
-  for (std::size_t at = 0; at < size; at += 4096) memory[at] = 1;
-  return 0;
-}
-
-// Forks until it is refused; how many came to be, or 100 and more for another error than EAGAIN.
-int count_forks() {
-  for (int forks = 0; forks < 50; ++forks) {
-    const pid_t pid = ::fork();
-    if (pid == 0) sleep_for_ever();
-    if (pid < 0) return errno == EAGAIN ? forks : 100;
-  }
-  return 101;
-}
-
-int burn_cpu(std::int64_t milliseconds) {
-  timespec used{};
-  do {
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  } while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < milliseconds);
-  return 0;
-}
-
-// A block device over a file of its own.
-class LoopDevice {
- public:
-  LoopDevice() {
-    auto control = sys::openat(AT_FDCWD, "/dev/loop-control", O_RDWR);
-    if (!control.has_value()) return;
-    const int number = ::ioctl(control.value().get(), LOOP_CTL_GET_FREE);
-    auto file = sys::openat(AT_FDCWD, directory_ / "disk", O_RDWR | O_CREAT, 0600);
-    REQUIRE_OK(file);
-    REQUIRE(::ftruncate(file.value().get(), 8 * kMegabyte) == 0);
-    path_ = format_text("/dev/loop{}", number);
-    auto opened = sys::openat(AT_FDCWD, path_, O_RDWR);
-    if (!opened.has_value()) return;
-    device_ = std::move(opened).value();
-    loop_config config{};
-    config.fd = static_cast<unsigned>(file.value().get());
-    attached_ = ::ioctl(device_.get(), LOOP_CONFIGURE, &config) == 0;
-  }
-  LoopDevice(const LoopDevice&) = delete;
-  LoopDevice& operator=(const LoopDevice&) = delete;
-  ~LoopDevice() {
-    if (attached_) CHECK(::ioctl(device_.get(), LOOP_CLR_FD) == 0);
-  }
-  bool works() const { return attached_; }
-  const std::string& path() const { return path_; }
-  oci::ThrottleDevice limit(std::uint64_t rate) const {
-    struct stat status{};
-    REQUIRE(::fstat(device_.get(), &status) == 0);
-    return {.major = major(status.st_rdev), .minor = minor(status.st_rdev), .rate = rate};
-  }
-
- private:
-  TempDir directory_;
-  std::string path_;
-  UniqueFd device_;
-  bool attached_ = false;
-};
-
-int write_direct(const std::string& path, std::int64_t bytes) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_DIRECT);
-  void* block = nullptr;
-  if (fd < 0 || ::posix_memalign(&block, 4096, 256 * 1024) != 0) return 1;
-  for (std::int64_t at = 0; at < bytes; at += 256 * 1024)
-    if (::pwrite(fd, block, 256 * 1024, at) != 256 * 1024) return 2;
-  return 0;
-}
 
 }  // namespace
 
@@ -121,6 +36,9 @@ TEST_CASE("config-linux.md#memory: a process above its limit is killed, and the 
   REQUIRE_OK(stats);
   CHECK(stats.value().memory.oom_kills == 1);
   CHECK(stats.value().memory.limit_bytes == 16 * kMegabyte);
+  CHECK(stats.value().memory.limit_hits > 0);
+  CHECK(stats.value().memory.highest_bytes > 8 * kMegabyte);
+  CHECK(stats.value().memory.swap_limit_bytes == 0);
   CHECK_OK(cgroup->remove());
 }
 
@@ -193,8 +111,10 @@ TEST_CASE("config-linux.md#cpu: a process beyond its quota is throttled for the 
   CHECK(exit_code(start_child([] { return burn_cpu(60); }, limited->clone_fd())) == 0);
   CHECK(exit_code(start_child([] { return burn_cpu(60); }, free->clone_fd())) == 0);
   // 60 ms at 10 ms a period are at least four full waits of 90 ms; ticks may give a period more than its share.
-  CHECK(limited->stats().value().cpu_throttled_ns > 90000000);
-  CHECK(free->stats().value().cpu_throttled_ns == 0);
+  CHECK(limited->stats().value().cpu.throttled_ns > 90000000);
+  CHECK(limited->stats().value().cpu.throttled_periods >= 1);
+  CHECK(limited->stats().value().cpu.periods >= limited->stats().value().cpu.throttled_periods);
+  CHECK(free->stats().value().cpu.throttled_ns == 0);
   CHECK_OK(limited->remove());
   CHECK_OK(free->remove());
 }
@@ -217,6 +137,12 @@ TEST_CASE("config-linux.md#block-io: writes to a loop device wait for the limit 
   };
   const auto limited = timed();
   CHECK(limited > 1.0);  // what the kernel promises: 4 MiB at 2 MiB a second, less a first slice
+  std::uint64_t written = 0;
+  const auto stats = cgroup->stats();
+  REQUIRE_OK(stats);
+  for (const auto& entry : stats.value().io.bytes)
+    if (entry.operation == "Write" && entry.minor == static_cast<std::uint64_t>(slow.write_bps[0].minor)) written += entry.value;
+  CHECK(written >= 4 * kMegabyte);
   CHECK_OK(cgroup->apply(plan_of(Version::v2, path, {.block_io = oci::BlockIoLimits{.write_bps = {loop.limit(0)}}})));
   CHECK(value_of(path, "io.max").find("wbps=2097152") == std::string::npos);
   CHECK(timed() < limited);
@@ -227,38 +153,91 @@ TEST_CASE("config-linux.md#cpu, cpus: a process runs only where its cpuset allow
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;
   NEEDS_CONTROLLER("cpuset");
-  auto cgroup = make(plan_of(Version::v2, own_path(), {.cpu = oci::CpuLimits{.cpus = "0", .mems = "0"}}));
-  const auto count = [] {
-    cpu_set_t set;
-    return ::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_ISSET(0, &set) ? CPU_COUNT(&set) : 99;
-  };
-  CHECK(exit_code(start_child(count, cgroup->clone_fd())) == 1);
+  const auto path = own_path();
+  auto cgroup = make(plan_of(Version::v2, path, {.cpu = oci::CpuLimits{.cpus = "0", .mems = "0"}}));
+  auto child = start_child(sleep_for_ever, cgroup->clone_fd());
+  CHECK(cpus_of(child.pid()) == std::vector<int>{0});
+  CHECK(cgroup->stats().value().cpuset.cpus == std::vector<std::uint32_t>{0});
+  if (::sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+    CHECK_OK(cgroup->apply(plan_of(Version::v2, path, {.cpu = oci::CpuLimits{.cpus = "1"}})));
+    CHECK(cpus_of(child.pid()) == std::vector<int>{1});
+  }
   CHECK_OK(cgroup->remove());
 }
 
-TEST_CASE("an update of real limits that the kernel refuses half way leaves every value as it was") {
+TEST_CASE("an update that the kernel refuses at any file leaves every limit as it was") {
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;
   for (const auto* name : {"memory", "cpu", "pids"}) NEEDS_CONTROLLER(name);
   const auto path = own_path();
-  auto cgroup = make(plan_of(Version::v2, path,
-                             {.memory = oci::MemoryLimits{.limit = 32 * kMegabyte, .reservation = 4 * kMegabyte},
-                              .cpu = oci::CpuLimits{.shares = 512, .quota = 50000, .period = 100000},
-                              .pids_limit = 20}));
-  const std::vector<std::string> names{"memory.max", "memory.low", "cpu.weight", "cpu.max", "pids.max"};
-  std::vector<std::string> before;
-  for (const auto& name : names) before.push_back(value_of(path, name));
-  const auto done = cgroup->apply(plan_of(Version::v2, path,
-                                          {.memory = oci::MemoryLimits{.limit = 64 * kMegabyte, .reservation = kMegabyte},
-                                           .cpu = oci::CpuLimits{.shares = 2048, .quota = 10000, .period = 50000},
-                                           .pids_limit = 5,
-                                           .unified = {{"cgroup.max.descendants", "many"}}}));
-  REQUIRE_FALSE(done.has_value());
-  CHECK(done.error().to_string().find("cgroup.max.descendants") != std::string::npos);
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    CAPTURE(names[i]);
-    CHECK(value_of(path, names[i]) == before[i]);
-  }
+  const auto resources = [](std::int64_t scale) {
+    return oci::Resources{.memory = oci::MemoryLimits{.limit = scale * 16 * kMegabyte, .reservation = scale * kMegabyte},
+                          .cpu = oci::CpuLimits{.shares = 512U * static_cast<std::uint64_t>(scale), .quota = 20000 * scale,
+                                                .burst = 10000U * static_cast<std::uint64_t>(scale), .period = 100000},
+                          .pids_limit = 20 * scale,
+                          .unified = {{"memory.high", std::to_string(scale * 8 * kMegabyte)}, {"cgroup.max.depth", std::to_string(scale)}}};
+  };
+  auto cgroup = make(plan_of(Version::v2, path, resources(2)));
+  const auto values = [&] {
+    std::vector<std::string> found;
+    for (const auto& file : plan_of(Version::v2, path, resources(2)).files) found.push_back(file.name + " " + value_of(path, file.name));
+    return found;
+  };
+  const auto before = values();
+  for (const std::int64_t scale : {1, 4})  // lower and higher: quota and burst bound each other
+    for (std::size_t at = 0; at <= before.size(); ++at)
+      for (const ControlFile& bad : {ControlFile{"cgroup.max.descendants", "many"}, ControlFile{"memory.nothing", "1"}}) {
+        CAPTURE(scale);
+        CAPTURE(at);
+        CAPTURE(bad.name);
+        auto plan = plan_of(Version::v2, path, resources(scale));
+        plan.files.insert(plan.files.begin() + static_cast<std::ptrdiff_t>(at), bad);
+        const auto done = cgroup->apply(plan);
+        REQUIRE_FALSE(done.has_value());
+        CHECK(done.error().to_string().find(bad.name) != std::string::npos);
+        CHECK(values() == before);
+      }
+  CHECK_OK(cgroup->remove());
+}
+
+TEST_CASE("config-linux.md#huge-page-limits: pages beyond the limit are refused, and the reservation when it is made") {
+  if (!is_root()) HUSK_SKIP("needs root");
+  const Cgroup2Host host;
+  NEEDS_CONTROLLER("hugetlb");
+  constexpr const char* kPool = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+  if (::getenv("HUSK_VM") != nullptr && path_exists(kPool)) CHECK_OK(write_existing(AT_FDCWD, kPool, "4"));  // a machine of our own
+  if (!path_exists(kPool) || text_of(kPool) == "0") HUSK_SKIP("no huge pages of 2 MB are set aside here (vm.nr_hugepages)");
+  const auto path = own_path();
+  auto cgroup = make(plan_of(Version::v2, path, {.hugepage_limits = {{"2MB", 2 * kMegabyte}}}));
+  const auto map_pages = [](std::size_t pages) {
+    void* memory = ::mmap(nullptr, pages * 2 * kMegabyte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (memory == MAP_FAILED) return errno;
+    static_cast<volatile char*>(memory)[0] = 1;
+    return 0;
+  };
+  CHECK(exit_code(start_child([&] { return map_pages(1); }, cgroup->clone_fd())) == 0);
+  CHECK(exit_code(start_child([&] { return map_pages(2); }, cgroup->clone_fd())) == ENOMEM);
+  const auto stats = cgroup->stats();
+  REQUIRE_OK(stats);
+  REQUIRE_FALSE(stats.value().huge_pages.empty());
+  for (const auto& one : stats.value().huge_pages)
+    if (one.page_size == "2MB") CHECK(one.usage.limit == 2 * kMegabyte);
+  CHECK_OK(cgroup->remove());
+}
+
+TEST_CASE("psi.rst: time that a throttled or swapping group waits is seen in its statistics") {
+  if (!is_root()) HUSK_SKIP("needs root");
+  const Cgroup2Host host;
+  if (!path_exists("/proc/pressure/cpu")) HUSK_SKIP("this kernel counts no pressure (psi=0)");
+  NEEDS_CONTROLLER("cpu");
+  auto cgroup = make(plan_of(Version::v2, own_path(), {.cpu = oci::CpuLimits{.quota = 10000, .period = 100000}}));
+  CHECK(exit_code(start_child([] { return burn_cpu(60); }, cgroup->clone_fd())) == 0);
+  const auto stats = cgroup->stats();
+  REQUIRE_OK(stats);
+  REQUIRE(stats.value().cpu.pressure.has_value());
+  CHECK(stats.value().cpu.pressure->some.total_us > 0);
+  CHECK(stats.value().memory.pressure.has_value());
+  CHECK(stats.value().io.pressure.has_value());
   CHECK_OK(cgroup->remove());
 }
 

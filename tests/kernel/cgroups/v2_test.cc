@@ -360,7 +360,7 @@ TEST_CASE("statistics show the time that a child used") {
             cgroup->clone_fd())) == 0);
   const auto stats = cgroup->stats();
   REQUIRE_OK(stats);
-  CHECK(stats.value().cpu_usage_ns > 1000000);
+  CHECK(stats.value().cpu.usage_ns > 1000000);
   CHECK(stats.value().timestamp_ns > 0);
   CHECK_OK(cgroup->remove());
 }

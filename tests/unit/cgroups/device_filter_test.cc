@@ -8,6 +8,7 @@
 
 #include "cgroups/device_rules.h"
 #include "cgroups/v2/device_filter.h"
+#include "harness/device_oracle.h"
 #include "harness/harness.h"
 
 using namespace husk;
@@ -16,31 +17,8 @@ using oci::DeviceRule;
 
 namespace {
 
-struct Access {
-  char type;
-  std::uint32_t major;
-  std::uint32_t minor;
-  unsigned bits;
-};
-
-bool is_number(const std::optional<std::int64_t>& rule, std::uint32_t number) {
-  return !rule.has_value() || *rule < 0 || static_cast<std::uint64_t>(*rule) == number;
-}
-
-// config-linux.md#allowed-device-list, word for word: rules apply in order, so for each kind of access
-// the last one that matches decides.
-bool is_allowed(const std::vector<DeviceRule>& rules, const Access& access) {
-  for (const unsigned bit : {kMayMknod, kMayRead, kMayWrite}) {
-    if ((access.bits & bit) == 0) continue;
-    bool allowed = false;
-    for (const auto& rule : rules)
-      if ((rule.type == 'a' || rule.type == access.type) && is_number(rule.major, access.major) &&
-          is_number(rule.minor, access.minor) && (access_bits(rule.access) & bit) != 0)
-        allowed = rule.allow;
-    if (!allowed) return false;
-  }
-  return true;
-}
+using Access = test::DeviceAccess;
+using test::is_allowed;
 
 // Only the instructions that the assembler uses; any other one fails the test. Source: RFC 9669.
 std::optional<std::uint32_t> run(const std::vector<bpf_insn>& program, const bpf_cgroup_dev_ctx& context) {
@@ -89,15 +67,7 @@ std::vector<Access> some_accesses() {
 }
 
 DeviceRule random_rule(std::mt19937& random) {
-  const auto pick = [&random](const auto& choices) { return choices[random() % choices.size()]; };
-  const std::array<char, 3> types = {'a', 'b', 'c'};
-  const std::array<std::optional<std::int64_t>, 6> numbers = {std::nullopt, -1, 1, 5, 0xffffffffLL, 3};
-  const std::array<const char*, 8> accesses = {"", "r", "w", "m", "rw", "rm", "wm", "rwm"};
-  return {.allow = random() % 2 == 0,
-          .type = pick(types),
-          .major = pick(numbers),
-          .minor = pick(numbers),
-          .access = pick(accesses)};
+  return test::random_rule(random, {std::nullopt, -1, 1, 5, 0xffffffffLL, 3});
 }
 
 const DeviceRule kDenyAll{.allow = false, .type = 'a', .access = "rwm"};
@@ -163,4 +133,15 @@ TEST_CASE("the usual rule list makes a filter of less than 40 instructions, and 
   CHECK(once < 40);
   const auto twice = complete_rules(rules);
   CHECK(v2::assemble_device_filter(reduce_rules(twice)).size() == once);
+}
+
+TEST_CASE("rule lists that decide alike are the same list, whatever they repeat") {
+  const DeviceRule tty{.allow = true, .type = 'c', .major = 10, .minor = 200, .access = "rw"};
+  CHECK(are_same_rules(complete_rules({}), complete_rules({kDenyAll})));
+  CHECK(are_same_rules(complete_rules({kDenyAll, tty}), complete_rules({tty, tty})));
+  CHECK_FALSE(are_same_rules(complete_rules({tty}), complete_rules({})));
+  CHECK_FALSE(are_same_rules(complete_rules({kAllowAll}), complete_rules({})));
+  auto wider = tty;
+  wider.access = "";
+  CHECK_FALSE(are_same_rules(complete_rules({tty}), complete_rules({wider})));
 }

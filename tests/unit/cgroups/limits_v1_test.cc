@@ -127,6 +127,34 @@ TEST_CASE("cgroup v1: a hole in a wider rule is refused, because the kernel woul
   CHECK(files.error().to_string().find("c 10:200") != std::string::npos);
 }
 
+TEST_CASE("cgroup v1: a wide rule takes back narrower ones before it, by their own numbers") {
+  const auto files = v1::device_files({kDenyAll, {.allow = true, .type = 'c', .major = 10, .minor = 1, .access = "rw"},
+                                       {.allow = true, .type = 'c', .major = 10, .minor = 2, .access = "r"},
+                                       {.allow = false, .type = 'c', .major = 10, .access = "r"}});
+  REQUIRE_OK(files);
+  CHECK(files.value() == Files{{"devices/devices.deny", "a"}, {"devices/devices.allow", "c 10:1 w"}});
+}
+
+TEST_CASE("cgroup v1: a change of rules writes what is new, then what is gone, and all of it where the default changes") {
+  const oci::DeviceRule first{.allow = true, .type = 'c', .major = 10, .minor = 1, .access = "rw"};
+  const oci::DeviceRule second{.allow = true, .type = 'b', .major = 7, .access = "rwm"};
+  const oci::DeviceRule third{.allow = true, .type = 'c', .major = 10, .minor = 1, .access = "wm"};
+  const oci::DeviceRule everything{.allow = true, .type = 'a', .access = "rwm"};
+  const auto same = v1::device_change({kDenyAll, first}, {kDenyAll, first, first});
+  REQUIRE_OK(same);
+  CHECK(same.value().files.empty());
+  const auto other = v1::device_change({kDenyAll, first}, {kDenyAll, second, third});
+  REQUIRE_OK(other);
+  CHECK_FALSE(other.value().anew);
+  CHECK(other.value().files == Files{{"devices/devices.allow", "b 7:* rwm"},
+                                     {"devices/devices.allow", "c 10:1 m"},
+                                     {"devices/devices.deny", "c 10:1 r"}});
+  const auto opened = v1::device_change({kDenyAll, first}, {everything});
+  REQUIRE_OK(opened);
+  CHECK(opened.value().anew);
+  CHECK(opened.value().files == Files{{"devices/devices.allow", "a"}});
+}
+
 TEST_CASE("cgroup v1: mounts are found alone, combined and hybrid, with spaces in their place") {
   const auto all = v1::parse_hierarchies(
       "25 24 0:21 / /proc rw - proc proc rw\n"

@@ -168,6 +168,8 @@ TEST_CASE("config-linux.md#rdma: handles and objects of a device are one line") 
 TEST_CASE("config-linux.md#unified: files are written as named, after everything else") {
   CHECK(files_of({.pids_limit = 5, .unified = {{"pids.max", "7"}, {"memory.high", "1G"}}}) ==
         Files{{"pids.max", "5"}, {"pids.max", "7"}, {"memory.high", "1G"}});
+  CHECK(files_of({.unified = {{"io.max", "8:0 rbps=1\n8:16 wiops=2\n"}, {"cpuset.cpus", ""}}}) ==
+        Files{{"io.max", "8:0 rbps=1"}, {"io.max", "8:16 wiops=2"}, {"cpuset.cpus", ""}});
   for (const char* bad : {"", "memory", "../memory.max", "a/b.c", ".hidden", "cgroup.procs", "cgroup.kill"}) {
     CAPTURE(bad);
     CHECK(names(error_of({.unified = {{bad, "1"}}}, Kind::invalid), std::string{"unified/"} + bad));
