@@ -35,7 +35,6 @@ Status check_intel_rdt(const IntelRdt& rdt) {
   const bool safe = rdt.clos_id == "/" || (rdt.clos_id.find('/') == std::string::npos && rdt.clos_id != "." && rdt.clos_id != "..");
   if (!safe) return rule_error("/linux/intelRdt/closID", format_text("{} is no directory name", quote(rdt.clos_id)));
   TRY(check_one_line("/linux/intelRdt/closID", rdt.clos_id));
-  TRY(check_one_line("/linux/intelRdt/l3CacheSchema", rdt.l3_cache_schema));
   TRY(check_one_line("/linux/intelRdt/memBwSchema", rdt.mem_bw_schema));
   if (!rdt.mem_bw_schema.empty() && !rdt.mem_bw_schema.starts_with("MB:"))
     return rule_error("/linux/intelRdt/memBwSchema", "must start with \"MB:\"");

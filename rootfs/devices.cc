@@ -119,6 +119,12 @@ Status make_console_place(const UniqueFd& dev) {
   return made;
 }
 
+// Default devices are in no configuration.
+std::string pointer_of(const RootfsPlan& plan, const oci::Device& device) {
+  const auto found = plan.device_pointers.find(device.path);
+  return found == plan.device_pointers.end() ? "" : format_text("{}: ", quote(found->second));
+}
+
 }  // namespace
 
 Result<UniqueFd> open_dev(const Ground& ground) {
@@ -139,7 +145,7 @@ Status make_devices(const RootfsPlan& plan, const Ground& ground, const UniqueFd
   for (const auto& device : plan.devices) {
     const auto place = TRY(open_place(ground, dev, device.path));
     auto done = make_node(device, place, plan.bind_devices);
-    if (!done.has_value()) return std::move(done).during(format_text("make device {}", quote(device.path)));
+    if (!done.has_value()) return std::move(done).during(format_text("{}make device {}", pointer_of(plan, device), quote(device.path)));
   }
   if (plan.default_devices) TRY(make_links(dev));
   if (plan.console && plan.default_devices) TRY(make_console_place(dev));

@@ -29,6 +29,12 @@ struct HostMount {
 constexpr std::array kHostMounts{HostMount{"sysfs", "/sys", true}, HostMount{"cgroup2", "/sys/fs/cgroup", true},
                                  HostMount{"mqueue", "/dev/mqueue", false}};
 
+Status explain_label(Status done, const std::string& label) {
+  if (done.has_value()) return done;
+  return std::move(done).during("\"/linux/mountLabel\"").hint(
+      format_text("the loaded policy must know {}, and the file system must take labels", quote(label)));
+}
+
 // An overlay's directories may be longer than fsconfig takes: layers then go one by one, by descriptor.
 struct LongValues {
   std::vector<LayerPath> open_until_create;
@@ -93,8 +99,19 @@ Result<UniqueFd> mount_as_revealing(int fs, const MountOp& op, unsigned attribut
                         "of it, and a pid or network namespace of its own is needed", op.type));
 }
 
+// All mqueue mounts of an IPC namespace are one file system, whose labels the mount that husk makes first would
+// settle for all: its root directory is labelled, as other runtimes do.
+constexpr std::string_view kLabelledByAttribute = "mqueue";
+
+Status label_root(const UniqueFd& mount, const MountOp& op) {
+  if (op.label.empty() || op.type != kLabelledByAttribute) return ok();
+  const auto root = TRY(sys::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY));
+  return explain_label(sys::fsetxattr(root.get(), "security.selinux", {op.label.c_str(), op.label.size() + 1}), op.label);
+}
+
 Result<UniqueFd> make_own(const MountOp& op, bool user_namespace) {
   const auto fs = TRY(sys::fsopen(op.type));
+  if (op.type != kLabelledByAttribute) TRY(set_context(fs.get(), op.label));
   LongValues long_values;
   TRY(configure(fs.get(), op, user_namespace, long_values));
   TRY(sys::fsconfig_create(fs.get()));
@@ -102,6 +119,7 @@ Result<UniqueFd> make_own(const MountOp& op, bool user_namespace) {
   // Mount points are made in it first, and what it copies up: apply makes it read-only at its end.
   if (op.type == "tmpfs") attributes &= ~static_cast<unsigned>(MOUNT_ATTR_RDONLY);
   auto mount = TRY(mount_as_revealing(fs.get(), op, attributes));
+  TRY(label_root(mount, op));
   // It is private as it is made, and has no master that it could be a slave of.
   if ((op.propagation & (MS_SHARED | MS_UNBINDABLE)) != 0)
     TRY(sys::mount_setattr(mount.get(), "", AT_EMPTY_PATH, {.propagation = op.propagation}));
@@ -146,6 +164,11 @@ Result<UniqueFd> make_tmpfs(MountOp op, int covered) {
   auto mount = TRY(make_fresh_only(op, false));
   if (op.copy_up && covered >= 0) TRY(copy_up(covered, mount.get()));
   return mount;
+}
+
+Status set_context(int fs, const std::string& label) {
+  if (label.empty()) return ok();
+  return explain_label(sys::fsconfig_string(fs, "context", label), label);
 }
 
 Result<FreshMount> make_fresh(const MountOp& op, bool user_namespace) {

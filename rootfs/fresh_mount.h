@@ -1,6 +1,8 @@
 // A file system mounted anew: fsopen, fsconfig, fsmount. Attached nowhere yet.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "rootfs/mount_plan.h"
@@ -21,5 +23,9 @@ Result<UniqueFd> make_fresh_only(const MountOp& op, bool user_namespace);
 // told otherwise, as with other runtimes (the kernel's default would be 1777), and with tmpcopyup what is in it.
 // Not read-only yet: mount points are made in it first.
 Result<UniqueFd> make_tmpfs(MountOp op, int covered);
+
+// SELinux: all files of the file system that is being made get `label`; "" leaves it to the policy.
+// Source: man 8 mount, context=.
+Status set_context(int fs, const std::string& label);
 
 }  // namespace husk::rootfs

@@ -85,11 +85,23 @@ void set_default_propagation(const RootfsPlan& plan, MountOp& op) {
   op.propagation_recursive = true;
 }
 
+// config-linux.md#mount-label. The kernel labels proc, sysfs and cgroups by its policy and takes no context= there;
+// a bind shows files that have labels; and what the configuration itself says of a mount wins.
+void plan_label(const std::string& label, MountOp& op) {
+  if (op.act != Act::fresh && op.act != Act::cgroup) return;
+  for (const auto& [key, value] : op.settings)
+    if (key.ends_with("context")) return;
+  for (const auto* type : {"proc", "sysfs", "cgroup2"})
+    if (op.type == type) return;
+  op.label = label;
+}
+
 Result<MountOp> plan_one(const oci::Spec& spec, const PlanOptions& options, const RootfsPlan& plan, std::size_t index) {
   auto op = TRY(plan_mount(spec.mounts[index], format_text("{}/{}", options.mounts_pointer, index)));
   TRY(plan_id_map(spec, op));
   if (op.act == Act::bind && !op.from.starts_with('/')) op.from = options.bundle + "/" + op.from;
   if (op.act == Act::cgroup || (op.act == Act::fresh && op.type == "cgroup2")) plan_cgroup(plan, options.cgroup2, op);
+  plan_label(spec.linux.mount_label, op);
   set_default_propagation(plan, op);
   return op;
 }
@@ -105,8 +117,10 @@ void plan_devices(const oci::Spec& spec, RootfsPlan& plan) {
     for (const auto& item : kDefaultDevices)
       if (!has_device(spec.linux.devices, item.path))
         plan.devices.push_back({.type = 'c', .path = item.path, .major = item.major, .minor = item.minor});
-  for (auto device : spec.linux.devices) {
+  for (std::size_t i = 0; i < spec.linux.devices.size(); ++i) {
+    auto device = spec.linux.devices[i];
     device.path = clean_path(device.path);
+    plan.device_pointers[device.path] = format_text("/linux/devices/{}", i);
     if (device.type == 'u') device.type = 'c';
     // A /dev that is bound has the host's nodes: nothing is made there, it would appear on the host.
     if (plan.default_devices || !is_below(device.path, "/dev")) plan.devices.push_back(std::move(device));
@@ -133,6 +147,7 @@ Result<RootfsPlan> make_plan(const oci::Spec& spec, const PlanOptions& options) 
                   .bind_devices = options.new_user_namespace,
                   .console = spec.process.has_value() && spec.process->terminal,
                   .cgroup_namespace = spec.find_namespace(NamespaceType::cgroup) != nullptr,
+                  .mount_label = spec.linux.mount_label,
                   .masked_paths = spec.linux.masked_paths,
                   .readonly_paths = spec.linux.readonly_paths};
   TRY(check_paths(plan.masked_paths, "/linux/maskedPaths"));

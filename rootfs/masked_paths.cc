@@ -6,6 +6,7 @@
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "rootfs/fresh_mount.h"
 
 namespace husk::rootfs {
 namespace {
@@ -16,15 +17,15 @@ constexpr unsigned kEmptyToEmpty = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_
 // attached would need kernel 6.15.
 class Cover {
  public:
-  using Open = Result<UniqueFd> (*)();
-  explicit Cover(Open open) : open_{open} {}
+  using Open = Result<UniqueFd> (*)(const std::string& label);
+  Cover(Open open, const std::string& label) : open_{open}, label_{label} {}
 
   Status put_on(const UniqueFd& place) {
     if (attached_.is_open()) {
       const auto clone = TRY(sys::open_tree(attached_.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
       return sys::move_mount(clone.get(), "", place.get(), "", kEmptyToEmpty);
     }
-    auto mount = TRY(open_());
+    auto mount = TRY(open_(label_));
     TRY(sys::move_mount(mount.get(), "", place.get(), "", kEmptyToEmpty));
     attached_ = std::move(mount);
     return ok();
@@ -32,18 +33,20 @@ class Cover {
 
  private:
   Open open_;
+  const std::string& label_;
   UniqueFd attached_;
 };
 
-Result<UniqueFd> open_empty_directory() {
+Result<UniqueFd> open_empty_directory(const std::string& label) {
   const auto fs = TRY(sys::fsopen("tmpfs"));
+  TRY(set_context(fs.get(), label));
   TRY(sys::fsconfig_string(fs.get(), "mode", "755"));
   TRY(sys::fsconfig_create(fs.get()));
   return sys::fsmount(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 // Runs before pivot_root: this is the host's /dev/null, by a path the container cannot change.
-Result<UniqueFd> open_null() {
+Result<UniqueFd> open_null(const std::string&) {
   auto tree = TRY(sys::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE));
   const auto info = TRY(sys::fstat(tree.get()));
   if (S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3)) return tree;
@@ -69,8 +72,8 @@ Status make_readonly(const RootDir& root, const std::string& path) {
 }  // namespace
 
 Status mask_paths(const RootfsPlan& plan, const RootDir& root) {
-  Cover directories{open_empty_directory};
-  Cover files{open_null};
+  Cover directories{open_empty_directory, plan.mount_label};
+  Cover files{open_null, plan.mount_label};
   for (const auto& path : plan.masked_paths) {
     auto done = mask(directories, files, root, path);
     if (!done.has_value()) return std::move(done).during(format_text("mask {}", quote(path)));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,10 +36,12 @@ struct RootfsPlan {
   std::uint64_t root_propagation = 0;  // MS_SLAVE | MS_REC …
   std::vector<MountOp> mounts;
   std::vector<oci::Device> devices;    // the default ones first
+  std::map<std::string, std::string> device_pointers;  // path → JSON pointer, for errors
   bool bind_devices = false;           // user namespace: bind host nodes instead of mknod
   bool default_devices = true;         // /dev is not bound from the host: nodes and symlinks are made
   bool console = false;                // process.terminal: /dev/console is made for bind_console
   bool cgroup_namespace = false;       // the container sees its cgroup as the root of the hierarchy
+  std::string mount_label;             // SELinux, of file systems that are made; "" = none
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
 };

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "handshake.h"
+#include "notify.h"
 #include "plan.h"
 #include "spawn.h"
 #include "store.h"
@@ -29,13 +30,15 @@ struct Created {
   Record record;
   oci::Hooks hooks;
   InitProcess init;
+  std::optional<NotifyProxy> notify;  // run with $NOTIFY_SOCKET
   UniqueFd terminal;       // foreground with a terminal and no console socket: where its master arrives
 };
 enum class StartThrough : std::uint8_t { socket, nothing };
 // create: StartThrough::socket. run: nothing, the program follows at once.
 Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through);
 
-Status start_container(const StateStore& store, const ContainerId& id);
+// `notify_socket`: the host's $NOTIFY_SOCKET, "" for none; with one it waits until the container says it is ready.
+Status start_container(const StateStore& store, const ContainerId& id, const std::string& notify_socket = "");
 // run: what is left to do after the start: poststart hooks, and letting go of the lock.
 Status finish_start(Created& created);
 
@@ -76,6 +79,8 @@ Result<bool> wait_until_over(const UniqueFd& pidfd, int timeout_ms);
 // Changes limits of a container that has not stopped: all of `change` or nothing, and the saved config.json with
 // them. Zero and absent mean "as it is"; device rules stay as created.
 Status update_container(const StateStore& store, const ContainerId& id, const oci::Resources& change);
+// The same for the resctrl group of a container with linux.intelRdt; "" leaves a part as it is.
+Status update_rdt(const StateStore& store, const ContainerId& id, const std::string& l3_cache_schema, const std::string& mem_bw_schema);
 // What config.json says afterwards. Pure.
 oci::Resources merge_resources(const oci::Resources& saved, const oci::Resources& change);
 

@@ -12,8 +12,10 @@
 #include "fault.h"
 #include "foreground.h"
 #include "hooks.h"
+#include "labels.h"
 #include "oci-spec/parse_config.h"
 #include "pidfd_socket.h"
+#include "resctrl.h"
 #include "rootless.h"
 #include "self_protect.h"
 
@@ -90,6 +92,17 @@ Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& optio
   return directory;
 }
 
+// The socket is made by who will listen: here with run, else at the start.
+Result<std::optional<NotifyProxy>> make_notify(const ContainerDir& directory, const std::string& path,
+                                               const CreateOptions& options, StartThrough through) {
+  if (options.notify_socket.empty()) return std::optional<NotifyProxy>{};
+  TRY(sys::mkdirat(directory.fd(), kNotifyDirectory, 0755));
+  TRY(sys::fchmodat(directory.fd(), kNotifyDirectory, 0755));
+  if (through == StartThrough::socket) return std::optional<NotifyProxy>{};
+  auto proxy = TRY(NotifyProxy::open(path, options.notify_socket));
+  return std::optional{std::move(proxy)};
+}
+
 // Room 5.
 Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, const oci::Spec& spec, Record& record,
                                                      Rollback& undo) {
@@ -106,6 +119,21 @@ Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, 
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
   TRY(fault_point("cgroup"));
   return cgroup;
+}
+
+// Looked at first, so that nothing of somebody else's is ever in our record; written down before it is made.
+Status make_rdt(const ContainerDir& directory, const oci::Spec& spec, Record& record, Rollback& undo) {
+  if (!spec.linux.intel_rdt.has_value()) return ok();
+  const auto plan = plan_rdt(*spec.linux.intel_rdt, record.id);
+  const auto resctrl = TRY(Resctrl::open());
+  TRY(resctrl.check(plan));
+  record.rdt = plan.record;
+  TRY(directory.write(record));
+  const bool made = TRY(resctrl.make(plan));
+  auto ours = plan.record;
+  ours.own_group = made;
+  undo.on_failure([ours] { (void)remove_rdt(ours); });
+  return ok();
 }
 
 Result<UniqueFd> listen_for_start(const ContainerDir& directory, StartThrough through) {
@@ -162,7 +190,10 @@ Result<oci::Spec> saved_spec(const ContainerDir& directory) {
 
 Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through) {
   const auto config = TRY(read_config_file(options));
-  const auto spec = TRY(oci::parse_config(config).during("config.json"));
+  auto spec = TRY(oci::parse_config(config).during("config.json"));
+  const auto notify = format_text("{}/{}/{}", store.root(), options.id.text(), kNotifyDirectory);
+  if (!options.notify_socket.empty()) add_notify(spec, notify);
+  TRY(check_labels(spec.process.has_value() ? &*spec.process : nullptr, spec.linux.mount_label));
   const auto filters = store.seccomp_cache();
   auto plan = TRY(make_container_plan(spec, options, &filters));
   if (options.foreground && plan.process.has_value() && plan.process->terminal) use_own_size(*plan.process);
@@ -177,23 +208,29 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   auto record = first_record(plan);
   auto directory = TRY(reserve(store, options, record, config, undo));
   run_poststop_on_failure(undo, record, plan.hooks);
+  auto proxy = TRY(make_notify(directory, notify, options, through));
   const auto cgroup = TRY(make_cgroup(plan, spec, record, undo));
+  TRY(make_rdt(directory, spec, record, undo));
   auto start_socket = TRY(listen_for_start(directory, through));
-  const SpawnInput input{.plan = plan,
+  SpawnInput input{.plan = plan,
                          .cgroup = *cgroup,
                          .start_socket = start_socket,
                          .console = console.child,
                          .preserve_fds = options.preserve_fds,
                          .listen_fds = options.listen_fds,
                          .close_in_child = {directory.fd(), console.master.get()}};
+  if (proxy.has_value())
+    for (const int fd : proxy->descriptors()) input.close_in_child.push_back(fd);
   auto init = TRY(clone_init(input, undo));
   record.init = TRY(process_ref(init.pid));
+  TRY(join_rdt(record.rdt, init.pid));
   TRY(directory.write(record));
   TRY(fault_point("clone"));
   Created created{.directory = std::move(directory),
                   .record = std::move(record),
                   .hooks = plan.hooks,
                   .init = std::move(init),
+                  .notify = std::move(proxy),
                   .terminal = UniqueFd{}};
   TRY(enter_scope(*cgroup, created));
   TRY(set_up(input, created));

@@ -15,7 +15,9 @@
 #include "fault.h"
 #include "init/exec_init.h"
 #include "pidfd_socket.h"
+#include "labels.h"
 #include "plan.h"
+#include "resctrl.h"
 #include "self_protect.h"
 #include "spawn.h"
 
@@ -160,6 +162,21 @@ Status lead(const Target& target, const ProcessPlan& plan, const Channel& channe
   return channel.expect_close();
 }
 
+// The terminal, the pidfd and, last of all, the pid file.
+Status hand_over(const Console& console, const ExecOptions& options, Started& started, Rollback& undo) {
+  if (console.master.is_open()) {
+    auto received = TRY(sys::receive_message(console.master.get(), 64));
+    if (received.fds.size() != 1) return Error{Kind::internal, "the process sent no terminal"};
+    started.terminal = std::move(received.fds.front());
+  }
+  TRY(send_pidfd(console.pidfd, started.pidfd));
+  if (!options.pid_file.empty()) {
+    undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
+    TRY(write_pid_file(options.pid_file, started.pid));
+  }
+  return fault_point("exec-pid-file");
+}
+
 Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const ExecOptions& options,
                            const Console& console) {
   const auto cgroup = TRY(open_cgroup(target.record));
@@ -167,6 +184,8 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   UniqueFd root;
   if (target.record.no_pivot)
     root = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}/root", target.record.init.pid), O_PATH | O_DIRECTORY));
+  UniqueFd proc;
+  if (has_labels(plan)) proc = TRY(open_verified_proc());
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
   auto cgroup_entries = TRY(cgroup->open_entries().during("enter cgroup"));
@@ -185,6 +204,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
                     .joins_user = namespaces.user,
                     .staged = staged,
                     .root = root,
+                    .proc = proc,
                     .console = console.child,
                     .own = own,
                     .preserve_fds = options.preserve_fds,
@@ -205,19 +225,10 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     (void)sys::waitpid(pid);
   });
   TRY(fault_point("exec-clone"));
+  TRY(join_rdt(target.record.rdt, started.pid));
   TRY(lead(target, plan, channels.parent, started.pid));
   TRY(fault_point("exec-program"));
-  if (console.master.is_open()) {
-    auto received = TRY(sys::receive_message(console.master.get(), 64));
-    if (received.fds.size() != 1) return Error{Kind::internal, "the process sent no terminal"};
-    started.terminal = std::move(received.fds.front());
-  }
-  TRY(send_pidfd(console.pidfd, started.pidfd));
-  if (!options.pid_file.empty()) {
-    undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
-    TRY(write_pid_file(options.pid_file, started.pid));
-  }
-  TRY(fault_point("exec-pid-file"));
+  TRY(hand_over(console, options, started, undo));
   undo.commit();
   return started;
 }
@@ -228,7 +239,7 @@ Result<int> exec_in_container(const StateStore& store, const ExecOptions& option
   TRY(run_from_readonly_mount(options.preserve_fds));
   const auto target = TRY(open_target(store, options));
   const auto process = TRY(merge_process(target.spec, options));
-  TRY(refuse_unsupported_process(process));
+  TRY(check_labels(&process, ""));
   TRY(check_terminal(process, options));
   const auto filters = store.seccomp_cache();
   auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true, .filters = &filters}));

@@ -31,6 +31,8 @@ struct ExecOptions {
   std::vector<std::string> caps;
   std::vector<std::uint32_t> additional_gids;
   bool ignore_paused = false;
+  std::string apparmor_profile;
+  std::string selinux_label;
   std::string cgroup;                    // below the container's own, v2
 };
 

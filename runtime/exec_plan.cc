@@ -52,6 +52,8 @@ Status merge_flags(oci::Process& process, const ExecOptions& options) {
   auto& groups = process.user.additional_gids;
   groups.insert(groups.end(), options.additional_gids.begin(), options.additional_gids.end());
   process.no_new_privileges = process.no_new_privileges || options.no_new_privileges;
+  if (!options.apparmor_profile.empty()) process.apparmor_profile = options.apparmor_profile;
+  if (!options.selinux_label.empty()) process.selinux_label = options.selinux_label;
   add_capabilities(process, options.caps);
   return ok();
 }

@@ -12,6 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "base/log.h"
+
 namespace husk::runtime {
 namespace {
 
@@ -154,6 +156,18 @@ void forward(const UniqueFd& signals, const UniqueFd& pidfd, const Carrier& carr
   }
 }
 
+// A host that stopped listening is no reason to end the container.
+void pass_on(const NotifyProxy& notify) {
+  const auto done = notify.pass_on(std::nullopt);
+  if (!done.has_value()) log::debug(done.error().to_string());
+}
+
+// What the container said before its end.
+void pass_on_rest(const NotifyProxy& notify) {
+  std::vector<sys::PollEntry> entries{{.fd = notify.fd(), .events = POLLIN}};
+  for (auto ready = sys::poll(entries, 0); ready.has_value() && ready.value() > 0; ready = sys::poll(entries, 0)) pass_on(notify);
+}
+
 // Orphans of the container end up here when we are a subreaper.
 std::optional<int> reap(pid_t pid) {
   std::optional<int> status;
@@ -181,7 +195,7 @@ Result<Foreground> Foreground::create(bool subreaper) {
   return Foreground{TRY(sys::signalfd(numbers))};
 }
 
-Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal) {
+Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal, const NotifyProxy* notify) {
   Carrier carrier{std::move(terminal)};
   // It ended, and a tracer in the container has not let go of it: SIGCHLD comes when it does. Source: man 2 ptrace,
   // "Death under ptrace".
@@ -191,6 +205,7 @@ Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal
                                         {.fd = is_held ? -1 : pidfd.get(), .events = POLLIN}};
     entries.push_back(carrier.terminal_entry());
     entries.push_back(carrier.input_entry());
+    entries.push_back({.fd = notify != nullptr ? notify->fd() : -1, .events = POLLIN});
     TRY(sys::poll(entries, -1));
     if (carrier.is_open()) {
       if ((entries[3].revents & (POLLIN | POLLHUP)) != 0) carrier.take_input();
@@ -200,6 +215,7 @@ Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal
         carrier.give_end();
       }
     }
+    if (entries[4].revents != 0) pass_on(*notify);
     if (entries[0].revents != 0) forward(signals_, pidfd, carrier);
     if (entries[0].revents == 0 && entries[1].revents == 0) continue;
     const auto status = reap(pid);
@@ -207,6 +223,7 @@ Result<int> Foreground::wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal
     if (!status.has_value()) continue;
     while (carrier.is_open() && carrier.show_output()) {
     }
+    if (notify != nullptr) pass_on_rest(*notify);
     return *status;
   }
 }

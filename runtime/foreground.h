@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/sys.h"
 #include "base/unique_fd.h"
+#include "notify.h"
 #include "oci-spec/runtime_spec.h"
 
 namespace husk::runtime {
@@ -21,7 +22,8 @@ class Foreground {
 
   // Waits for `pid` (a child of ours). `terminal`: the master of its terminal, or closed.
   // Exit code, or 128 + signal, as runc and crun give it.
-  Result<int> wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal);
+  // `notify`: passed on meanwhile; we stay the main process that the host's service manager knows.
+  Result<int> wait(pid_t pid, const UniqueFd& pidfd, UniqueFd terminal, const NotifyProxy* notify = nullptr);
 
  private:
   explicit Foreground(UniqueFd signals) : signals_{std::move(signals)} {}

@@ -99,7 +99,7 @@ Result<NamespacePlan> plan_namespaces(const oci::Spec& spec) {
 Result<JoinHandles> open_joins(const NamespacePlan& plan) {
   JoinHandles handles;
   for (const auto& join : plan.joins) {
-    const auto step = format_text("open {} namespace", oci::namespace_name(join.type));
+    const auto step = format_text("\"/linux/namespaces\": open {} namespace", oci::namespace_name(join.type));
     auto fd = TRY(sys::openat(AT_FDCWD, join.path, O_RDONLY | O_NOCTTY | O_NONBLOCK).during(step));
     const auto type = sys::ioctl(fd.get(), NS_GET_NSTYPE, nullptr, "NS_GET_NSTYPE");
     if (!type.has_value())

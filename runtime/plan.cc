@@ -57,20 +57,9 @@ bool has_writable_cgroup(const oci::Spec& spec) {
 
 }  // namespace
 
-Status refuse_unsupported_process(const oci::Process& process) {
-  if (!process.apparmor_profile.empty())
-    return not_yet("/process/apparmorProfile", "remove it: the container runs without a profile then");
-  if (!process.selinux_label.empty())
-    return not_yet("/process/selinuxLabel", "remove it: the container runs without a label then");
-  return ok();
-}
-
 Status refuse_unsupported(const oci::Spec& spec) {
-  if (spec.process.has_value()) TRY(refuse_unsupported_process(*spec.process));
   const auto& linux = spec.linux;
   if (!linux.net_devices.empty()) return not_yet("/linux/netDevices", "move the device with ip link set netns");
-  if (linux.intel_rdt.has_value()) return not_yet("/linux/intelRdt", "remove it");
-  if (!linux.mount_label.empty()) return not_yet("/linux/mountLabel", "remove it");
   return ok();
 }
 

@@ -23,6 +23,7 @@ struct CreateOptions {
   std::string config_path;      // "" = <bundle>/config.json
   std::string console_socket;   // "" = none
   std::string pidfd_socket;     // "" = none
+  std::string notify_socket;    // the host's $NOTIFY_SOCKET; "" = none
   std::string pid_file;         // "" = none
   bool no_pivot = false;
   bool new_keyring = true;
@@ -53,7 +54,6 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
 
 // Fields that this version does not do yet. Errors: unsupported, with the JSON pointer and a hint.
 Status refuse_unsupported(const oci::Spec& spec);
-Status refuse_unsupported_process(const oci::Process& process);
 
 // The plan as text, for `husk create --print-plan`.
 std::string plan_text(const ContainerPlan& plan);

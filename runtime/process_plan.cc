@@ -199,6 +199,8 @@ Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Li
   plan.no_new_privileges = process.no_new_privileges;
   plan.rlimits = TRY(plan_rlimits(process.rlimits));
   plan.oom_score_adj = process.oom_score_adj;
+  plan.apparmor_profile = process.apparmor_profile;
+  plan.selinux_label = process.selinux_label;
   plan.new_keyring = context.new_keyring;
   plan.keyring = format_text("_ses.{}", context.container_id);
   TRY(plan_extras(plan, process, linux, context));

@@ -66,6 +66,8 @@ struct ProcessPlan {
   std::optional<CpuMask> initial_affinity;  // exec only: while husk sets up
   std::optional<CpuMask> final_affinity;    // exec only: of the program
   std::optional<SeccompFilter> seccomp;
+  std::string apparmor_profile;
+  std::string selinux_label;
   bool new_keyring = true;
   std::string keyring;  // "_ses.<id>"
 };

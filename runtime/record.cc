@@ -129,10 +129,23 @@ std::string write_record(const Record& record) {
   if (!record.scope.empty()) json.set("scope", record.scope).set("scopeManager", name_in(kManagers, record.scope_manager));
   json.set("noPivot", record.no_pivot).set("hasProcess", record.has_process);
   json.set("hasLateHooks", record.has_late_hooks);
+  if (!record.rdt.group.empty())
+    json.set("rdtGroup", record.rdt.group).set("rdtOwnGroup", record.rdt.own_group).set("rdtMonitor", record.rdt.monitor);
   auto annotations = Json::object();
   for (const auto& [key, value] : record.annotations) annotations.append(key, value);  // unique: they were parsed
   json.set("annotations", std::move(annotations));
   return json.dump();
+}
+
+// Only in the records of containers with linux.intelRdt.
+Result<RdtRecord> parse_rdt(const JsonReader& reader) {
+  if (!reader.find("rdtGroup").has_value()) return RdtRecord{};
+  RdtRecord rdt;
+  rdt.group = TRY(string_in(reader, "rdtGroup"));
+  rdt.monitor = TRY(string_in(reader, "rdtMonitor"));
+  const auto own = TRY(reader.find_boolean("rdtOwnGroup"));
+  rdt.own_group = own.value_or(false);
+  return rdt;
 }
 
 Result<Record> parse_record(std::string_view text) {
@@ -166,6 +179,7 @@ Result<Record> parse_record(std::string_view text) {
   record.has_process = has_process.value_or(true);
   const auto has_late_hooks = TRY(reader.find_boolean("hasLateHooks"));
   record.has_late_hooks = has_late_hooks.value_or(false);
+  record.rdt = TRY(parse_rdt(reader));
   record.annotations = TRY(reader.find_string_map("annotations"));
   return record;
 }

@@ -37,6 +37,13 @@ Result<std::optional<UniqueFd>> open_alive(const ProcessRef& process);
 // be looked at.
 std::optional<int> find_zombie_status(const ProcessRef& process);
 
+// Groups of resctrl, as paths below its mount; see resctrl.h.
+struct RdtRecord {
+  std::string group;       // "" = linux.intelRdt is absent
+  bool own_group = false;  // made for this container: removed with it
+  std::string monitor;     // "" = none; removed with it
+};
+
 struct Record {
   std::string id;
   Stage stage = Stage::creating;
@@ -53,6 +60,7 @@ struct Record {
   bool no_pivot = false;
   bool has_process = true;  // config.json has a process: start is possible
   bool has_late_hooks = false;  // poststart or poststop, in the saved config.json
+  RdtRecord rdt;
   oci::StringMap annotations;
 };
 std::string write_record(const Record& record);

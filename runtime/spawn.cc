@@ -15,6 +15,7 @@
 #include "init/init.h"
 #include "init/join.h"
 #include "init/loopback.h"
+#include "labels.h"
 
 namespace husk::runtime {
 namespace {
@@ -160,7 +161,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
   const auto joins = TRY(open_joins(plan.namespaces));
   const auto handles = TRY(rootfs::prepare(plan.rootfs).during("prepare rootfs"));
   UniqueFd proc;
-  if (!plan.sysctls.empty()) proc = TRY(open_verified_proc());
+  if (!plan.sysctls.empty() || (plan.process.has_value() && has_labels(*plan.process))) proc = TRY(open_verified_proc());
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
   auto cgroup_entries = TRY(input.cgroup.open_entries().during("enter cgroup"));
@@ -227,7 +228,8 @@ Error explain_death(const InitProcess& init, const std::string& cgroup_path, Err
                                                : format_text("with status {}", ended.value().status);
   Error explained{Kind::internal, format_text("the container's init ended {} while it was set up", how)};
   if (!cgroup_path.empty() && cgroups::read_oom_kills(cgroup_path) > 0)
-    return std::move(explained).hint("the memory limit is too small to start: the kernel's OOM killer ended it");
+    return std::move(explained).hint(
+        "\"/linux/resources/memory/limit\" is too small to start: the kernel's OOM killer ended it");
   return explained;
 }
 

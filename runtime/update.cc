@@ -5,6 +5,7 @@
 #include "container.h"
 #include "fault.h"
 #include "oci-spec/parse_config.h"
+#include "resctrl.h"
 
 namespace husk::runtime {
 namespace {
@@ -94,16 +95,35 @@ oci::Resources to_apply(const oci::Resources& merged, const oci::Resources& chan
   return resources;
 }
 
+// A copy of the object that `json` has as `key`, or an empty one.
+oci::Json object_in(const oci::Json& json, std::string_view key) {
+  const auto* found = json.find(key);
+  return found != nullptr && found->is_object() ? *found : oci::Json::object();
+}
+
 Result<std::string> config_with(const ContainerDir& directory, const oci::Resources& resources) {
   const auto text = TRY(directory.read_config());
   auto config = TRY(oci::parse_json(text));
   const auto written = oci::write_resources(resources);
   auto json = TRY(oci::parse_json(written));
-  const auto* found = config.find("linux");
-  auto part = found != nullptr && found->is_object() ? *found : oci::Json::object();
+  auto part = object_in(config, "linux");
   part.set("resources", std::move(json));
   config.set("linux", std::move(part));
   return config.dump();
+}
+
+Result<std::string> config_with(const ContainerDir& directory, const std::string& l3_cache_schema, const std::string& mem_bw_schema) {
+  const auto text = TRY(directory.read_config());
+  auto config = TRY(oci::parse_json(text));
+  auto part = object_in(config, "linux");
+  auto rdt = object_in(part, "intelRdt");
+  if (!l3_cache_schema.empty()) rdt.set("l3CacheSchema", l3_cache_schema);
+  if (!mem_bw_schema.empty()) rdt.set("memBwSchema", mem_bw_schema);
+  part.set("intelRdt", std::move(rdt));
+  config.set("linux", std::move(part));
+  auto updated = config.dump();
+  TRY(oci::parse_config(updated));  // the values by their rules
+  return updated;
 }
 
 Status check_updatable(const Record& record, Phase phase) {
@@ -154,6 +174,19 @@ Status update_container(const StateStore& store, const ContainerId& id, const oc
     TRY(cgroup->apply(plan).during("update limits"));
     return fault_point("update");
   });
+}
+
+Status update_rdt(const StateStore& store, const ContainerId& id, const std::string& l3_cache_schema, const std::string& mem_bw_schema) {
+  const auto opened = TRY(open_locked(store, id));
+  const auto& group = opened.record.rdt.group;
+  if (opened.phase == Phase::stopped) return Error{Kind::wrong_state, "cannot update a container that is stopped: container not running"};
+  if (group.empty() || group == ".")
+    return Error{Kind::unsupported, "the container has no resctrl group of its own that could be changed"}.hint(
+        "give linux.intelRdt with another closID than \"/\" when it is created");
+  const auto config = TRY(config_with(opened.directory, l3_cache_schema, mem_bw_schema));
+  const auto plan = plan_rdt({.l3_cache_schema = l3_cache_schema, .mem_bw_schema = mem_bw_schema}, opened.record.id);
+  const auto resctrl = TRY(Resctrl::open());
+  return opened.directory.replace_config(config, [&] { return resctrl.write_schemata(group, plan.lines); });
 }
 
 }  // namespace husk::runtime

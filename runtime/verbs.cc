@@ -9,6 +9,7 @@
 #include "container.h"
 #include "fault.h"
 #include "hooks.h"
+#include "resctrl.h"
 
 namespace husk::runtime {
 namespace {
@@ -112,6 +113,21 @@ Status delete_by_force(const StateStore& store, const ContainerId& id) {
   return directory.value().is_gone() ? ok() : remove_locked(directory.value());
 }
 
+// Nothing without $NOTIFY_SOCKET, and for a container that was created without it.
+Result<std::optional<NotifyProxy>> open_notify(const ContainerDir& directory, const std::string& host) {
+  if (host.empty() || !sys::fstatat(directory.fd(), kNotifyDirectory, AT_SYMLINK_NOFOLLOW).has_value())
+    return std::optional<NotifyProxy>{};
+  auto proxy = TRY(NotifyProxy::open(format_text("{}/{}", directory.path(), kNotifyDirectory), host));
+  return std::optional{std::move(proxy)};
+}
+
+// Others may work on the container while we wait.
+Status wait_ready(const Opened& opened, const NotifyProxy& notify) {
+  const auto init = TRY(open_alive(opened.record.init));
+  opened.directory.unlock();
+  return init.has_value() ? notify.wait_ready(opened.record.init.pid, *init) : ok();
+}
+
 }  // namespace
 
 Result<Opened> open_locked(const StateStore& store, const ContainerId& id) {
@@ -126,16 +142,17 @@ Result<Opened> open_locked(const StateStore& store, const ContainerId& id) {
   return Opened{.directory = std::move(directory), .record = std::move(record).value(), .phase = phase};
 }
 
-Status start_container(const StateStore& store, const ContainerId& id) {
+Status start_container(const StateStore& store, const ContainerId& id, const std::string& notify_socket) {
   auto opened = TRY(open_locked(store, id));
   TRY(check_startable(opened.record, opened.phase));
+  const auto notify = TRY(open_notify(opened.directory, notify_socket));
   const auto hooks = TRY(start_hooks(opened.directory, opened.record));
   const Channel connection{TRY(sys::connect_unix(format_text("{}/{}", opened.directory.path(), kStartSocket), SOCK_SEQPACKET)
                                    .during("reach the container's init"))};
   opened.record.stage = Stage::starting;
   TRY(opened.directory.write(opened.record));
   auto started = let_start(opened.directory, opened.record, connection, hooks);
-  if (started.has_value()) return started;
+  if (started.has_value()) return notify.has_value() ? wait_ready(opened, *notify) : started;
   // runtime.md#lifecycle steps 7 and 9 (since 1.3): a failed startContainer or poststart hook, and
   // what cannot be executed, stop the container and end in its deletion.
   const auto destroyed = destroy(opened.directory, opened.record, hooks);
@@ -186,6 +203,7 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     // Killed while systemd was at work: the place of the scope may be another than was planned.
     TRY(cgroups::systemd::stop_unit(record.scope, record.scope_manager).during("remove cgroup"));
   }
+  TRY(remove_rdt(record.rdt));
   TRY(fault_point("delete-cgroup"));
   run_all_hooks(hooks.poststop, "poststop", make_state(record, Phase::stopped));
   TRY(fault_point("delete-hooks"));

@@ -4,6 +4,7 @@
 #include <sys/un.h>
 
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 #include "base/sys.h"
@@ -17,6 +18,7 @@ constexpr std::size_t kMaxFds = 64;
 
 struct UnixAddress {
   sockaddr_un address{};
+  socklen_t size = sizeof(sockaddr_un);
   UniqueFd directory;  // keeps /proc/self/fd/N/name valid
 };
 
@@ -35,6 +37,10 @@ Result<UnixAddress> unix_address(const std::string& path) {
       return Error{Kind::invalid, format_text("socket name {} is too long", quote(path))};
   }
   std::memcpy(result.address.sun_path, text.data(), text.size());
+  if (path.starts_with('@')) {  // the abstract namespace: a NUL, and a length that counts
+    result.address.sun_path[0] = '\0';
+    result.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size());
+  }
   return result;
 }
 
@@ -67,8 +73,9 @@ Result<UniqueFd> listen_unix(const std::string& path, int type, int backlog, mod
   const auto address = TRY(unix_address(path));
   // Linux takes the mode of a bound socket from the descriptor's mode before bind (man 7 unix).
   TRY(fchmod(fd.get(), mode));
-  if (failed(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.address), sizeof address.address)))
+  if (failed(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.address), address.size)))
     return call_error([&] { return format_text("bind({})", quote(path)); });
+  if (type == SOCK_DGRAM) return fd;  // nobody connects: it is listening
   if (failed(::listen(fd.get(), backlog))) return call_error([&] { return format_text("listen({})", quote(path)); });
   return fd;
 }
@@ -77,7 +84,7 @@ Result<UniqueFd> connect_unix(const std::string& path, int type) {
   auto fd = TRY(socket(AF_UNIX, type));
   const auto address = TRY(unix_address(path));
   if (failed(retry_eintr([&] {
-        return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.address), sizeof address.address);
+        return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.address), address.size);
       })))
     return call_error([&] { return format_text("connect({})", quote(path)); });
   return fd;

@@ -30,6 +30,11 @@ int announced_fds() {
   return number.has_value() && number.value() <= kMost ? static_cast<int>(number.value()) : 0;
 }
 
+std::string host_notify_socket() {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  return path == nullptr ? "" : path;
+}
+
 Result<runtime::CreateOptions> make_create_options(const Globals& globals, const Parsed& parsed) {
   const auto id = TRY(parsed.only_id());
   runtime::CreateOptions options{.id = id};
@@ -41,6 +46,7 @@ Result<runtime::CreateOptions> make_create_options(const Globals& globals, const
   options.console_socket = TRY(absolute_or_empty(parsed.text("console-socket")));
   options.pidfd_socket = TRY(absolute_or_empty(parsed.text("pidfd-socket")));
   options.pid_file = TRY(absolute_or_empty(parsed.text("pid-file")));
+  options.notify_socket = host_notify_socket();
   options.no_pivot = parsed.has("no-pivot");
   options.new_keyring = !parsed.has("no-new-keyring");
   options.listen_fds = announced_fds();

@@ -20,5 +20,6 @@ Result<runtime::CreateOptions> make_create_options(const Globals& globals, const
 
 // How many descriptors from 3 up a caller hands over: $LISTEN_FDS, when it is meant for us.
 int announced_fds();
+std::string host_notify_socket();  // $NOTIFY_SOCKET, "" without
 
 }  // namespace husk::cli

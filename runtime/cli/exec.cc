@@ -25,8 +25,8 @@ constexpr std::array kOptions{Option{'p', "process", "FILE", "JSON file with the
                               Option{'g', "additional-gids", "GID", "add a group; may be repeated"},
                               Option{0, "ignore-paused", "", "allow it in a paused container"},
                               Option{0, "cgroup", "PATH", "run in this cgroup below the container's"},
-                              Option{0, "apparmor", "PROFILE", "not supported yet; refused"},
-                              Option{0, "process-label", "LABEL", "not supported yet; refused"},
+                              Option{0, "apparmor", "PROFILE", "AppArmor profile of the process"},
+                              Option{0, "process-label", "LABEL", "SELinux label of the process"},
                               kHelpOption};
 
 Result<std::vector<std::uint32_t>> parse_gids(const std::vector<std::string>& texts) {
@@ -42,7 +42,7 @@ Result<std::vector<std::uint32_t>> parse_gids(const std::vector<std::string>& te
 // The file says all of this; a flag beside it would be dropped in silence.
 Status refuse_beside_process(const Parsed& parsed) {
   if (!parsed.has("process")) return ok();
-  for (const auto* name : {"env", "user", "cwd", "cap", "additional-gids"})
+  for (const auto* name : {"env", "user", "cwd", "cap", "additional-gids", "apparmor", "process-label"})
     if (parsed.has(name))
       return Error{Kind::invalid, format_text("--{} and --process exclude each other", name)}.hint("put it into the file");
   if (parsed.positional().size() > 1)
@@ -70,15 +70,14 @@ Result<runtime::ExecOptions> make_options(const Parsed& parsed) {
   options.caps = parsed.all("cap");
   options.additional_gids = TRY(parse_gids(parsed.all("additional-gids")));
   options.ignore_paused = parsed.has("ignore-paused");
+  options.apparmor_profile = parsed.text("apparmor");
+  options.selinux_label = parsed.text("process-label");
   options.cgroup = parsed.text("cgroup");
   if (parsed.has("user") && options.user.empty()) return runtime::parse_user("").error();
   return options;
 }
 
 Result<int> run_exec(const Globals& globals, const Parsed& parsed) {
-  for (const auto* name : {"apparmor", "process-label"})
-    if (parsed.has(name))
-      return Error{Kind::unsupported, format_text("--{} is not supported by this version of husk", name)}.hint("leave it out");
   TRY(refuse_beside_process(parsed));
   const auto options = TRY(make_options(parsed));
   return runtime::exec_in_container(runtime::StateStore{globals.root}, options);

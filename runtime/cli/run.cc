@@ -42,9 +42,13 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   if (!detach) foreground = TRY(runtime::Foreground::create(!parsed.has("no-subreaper")));
   auto created = TRY(runtime::create_container(store, options, runtime::StartThrough::nothing));
   TRY(finish_or_destroy(created, options.pid_file));
-  if (!foreground.has_value()) return 0;
+  if (!foreground.has_value()) {
+    if (created.notify.has_value()) TRY(created.notify->wait_ready(created.init.pid, created.init.pidfd));
+    return 0;
+  }
   (void)runtime::fault_point("run-wait");  // only to be killed there
-  const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal)));
+  const auto* notify = created.notify.has_value() ? &*created.notify : nullptr;
+  const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal), notify));
   if (parsed.has("keep")) {
     TRY(created.directory.write_exit_code(status));
     return status;

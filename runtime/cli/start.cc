@@ -1,5 +1,6 @@
 #include <array>
 
+#include "cli/create_options.h"
 #include "cli/verb.h"
 #include "container.h"
 
@@ -10,7 +11,7 @@ constexpr std::array kOptions{kHelpOption};
 
 Result<int> run_start(const Globals& globals, const Parsed& parsed) {
   const auto id = TRY(parsed.only_id());
-  TRY(runtime::start_container(runtime::StateStore{globals.root}, id));
+  TRY(runtime::start_container(runtime::StateStore{globals.root}, id, host_notify_socket()));
   return 0;
 }
 

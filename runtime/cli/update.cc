@@ -31,8 +31,8 @@ constexpr std::array kOptions{
     Option{0, "memory-reservation", "BYTES", "memory that is kept when the host is short of it"},
     Option{0, "memory-swap", "BYTES", "limit of memory and swap together; -1 for no limit"},
     Option{0, "pids-limit", "N", "limit of processes and threads; -1 for no limit"},
-    Option{0, "l3-cache-schema", "TEXT", "not supported yet; refused"},
-    Option{0, "mem-bw-schema", "TEXT", "not supported yet; refused"},
+    Option{0, "l3-cache-schema", "TEXT", "share of the L3 cache, as L3:0=7f0;1=1f; needs a resctrl group; in a command of its own"},
+    Option{0, "mem-bw-schema", "TEXT", "share of memory bandwidth, as MB:0=20;1=70; needs a resctrl group; in a command of its own"},
     kHelpOption};
 
 Error bad_value(const Parsed& parsed, std::string_view name, std::string_view wanted) {
@@ -126,9 +126,6 @@ Result<oci::Resources> resources_of_file(const std::string& path) {
 }
 
 Result<oci::Resources> read_change(const Parsed& parsed) {
-  for (const auto* name : {"l3-cache-schema", "mem-bw-schema"})
-    if (parsed.has(name))
-      return Error{Kind::unsupported, format_text("--{} is not supported by this version of husk", name)}.hint("leave it out");
   const bool flags = has_any(parsed, {"memory", "kernel-memory", "cpu", "pids", "blkio"});
   if (parsed.has("resources")) {
     if (flags) return Error{Kind::invalid, "--resources and the flags exclude each other"}.hint("put all limits into the file");
@@ -138,8 +135,19 @@ Result<oci::Resources> read_change(const Parsed& parsed) {
   return resources_of_flags(parsed);
 }
 
+// Cgroups and resctrl cannot be changed as one: a failure of the second would leave the first.
+Status update_rdt(const Globals& globals, const Parsed& parsed, const ContainerId& id) {
+  if (has_any(parsed, {"memory", "kernel-memory", "cpu", "pids", "blkio", "resources"}))
+    return Error{Kind::invalid, "--l3-cache-schema and --mem-bw-schema do not go with other limits"}.hint("update them in a command of their own");
+  return runtime::update_rdt(runtime::StateStore{globals.root}, id, parsed.text("l3-cache-schema"), parsed.text("mem-bw-schema"));
+}
+
 Result<int> run_update(const Globals& globals, const Parsed& parsed) {
   const auto id = TRY(parsed.only_id());
+  if (has_any(parsed, {"l3-cache", "mem-bw"})) {
+    TRY(update_rdt(globals, parsed, id));
+    return 0;
+  }
   const auto change = TRY(read_change(parsed));
   TRY(runtime::update_container(runtime::StateStore{globals.root}, id, change));
   return 0;

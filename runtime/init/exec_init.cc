@@ -13,6 +13,7 @@
 #include "init/process_setup.h"
 #include "init/signals.h"
 #include "init/terminal.h"
+#include "labels.h"
 
 namespace husk::runtime {
 namespace {
@@ -51,15 +52,23 @@ Status close_the_hosts(const ExecInput& input) {
 
 Result<sys::CloneResult> clone_inside(const ExecInput& input) {
   TRY(enter_all(input));
+  // Inherited by the clone, which must not have the host's /proc open where the container's processes see it.
+  if (has_labels(input.plan)) TRY(set_labels_before_clone(input.proc.get(), input.plan));
   TRY(sys::setns(input.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
   TRY(close_the_hosts(input));
   return sys::clone3({.flags = CLONE_PARENT, .exit_signal = 0}).during("clone");
 }
 
+// Closed when the stage before has set the labels.
+const UniqueFd& proc_of(const ExecInput& input) {
+  static const UniqueFd closed;
+  return input.staged ? closed : input.proc;
+}
+
 Result<Payload> set_up(const ExecInput& input) {
   TRY(input.channel.expect(Step::go));  // handshake 1
   if (!input.staged) TRY(enter_all(input));
-  TRY(start_session(input.plan).during("start session"));
+  TRY(start_session(input.plan, proc_of(input)).during("start session"));
   const auto root = TRY(RootDir::open("/"));
   if (input.plan.terminal) {
     auto pty = TRY(rootfs::open_terminal(root).during("open terminal"));
@@ -67,7 +76,7 @@ Result<Payload> set_up(const ExecInput& input) {
   } else {
     give_stdio(input.plan);
   }
-  return set_up_process(input.plan, root, input.channel, input.own);
+  return set_up_process(input.plan, root, input.channel, input.own, proc_of(input));
 }
 
 Status go(const ExecInput& input) {

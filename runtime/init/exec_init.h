@@ -19,6 +19,7 @@ struct ExecInput {
   bool joins_user = false;
   bool staged = false;           // run_exec_stage did the way into the container
   const UniqueFd& root;          // its root directory, for a container made with --no-pivot; else closed
+  const UniqueFd& proc;          // as in InitInput, for labels
   const UniqueFd& console;
   const FileIdentity& own;
   int preserve_fds = 0;

@@ -99,10 +99,10 @@ Result<std::optional<Payload>> set_up(InitInput& input) {
   if (input.waits_for_go) TRY(enter_network(input));
   if (input.waits_for_go) TRY(input.channel.expect(Step::go));  // handshake 1
   TRY(enter_namespaces(input));
-  if (input.plan.process.has_value()) TRY(start_session(*input.plan.process).during("start session"));
+  if (input.plan.process.has_value()) TRY(start_session(*input.plan.process, input.proc).during("start session"));
   const auto entered = TRY(enter_rootfs(input));
   if (!input.plan.process.has_value()) return std::optional<Payload>{};
-  auto payload = TRY(set_up_process(*input.plan.process, entered.root, input.channel, input.own));
+  auto payload = TRY(set_up_process(*input.plan.process, entered.root, input.channel, input.own, input.proc));
   TRY(fault_point("credentials"));
   return std::optional{std::move(payload)};
 }

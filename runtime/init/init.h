@@ -23,7 +23,7 @@ struct InitInput {
   bool waits_for_go = true;       // handshake 1 comes first; else just before 4
   bool network_comes = false;     // NamespacePlan::parallel_network, until it is here
   const UniqueFd& console;        // where the terminal's master goes
-  const UniqueFd& proc;           // the host's /proc, verified; closed when there are no sysctls
+  const UniqueFd& proc;           // the host's /proc, verified; closed when there are no sysctls and no labels
   const FileIdentity& own;
   int preserve_fds = 0;
   int listen_fds = 0;

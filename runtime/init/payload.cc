@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/seccomp.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -38,6 +39,26 @@ Status can_execute(const std::string& path) {
   const auto info = TRY(sys::fstatat(AT_FDCWD, path, 0));
   if (!S_ISREG(info.st_mode)) return Error{Kind::denied, "not a regular file"};
   return sys::access(path, X_OK);
+}
+
+// Why the kernel denies to execute it, as far as that can be seen.
+std::string why_denied(const std::string& path) {
+  const auto file = sys::openat(AT_FDCWD, path, O_PATH);
+  if (!file.has_value()) return "a directory on the way does not let this user through";
+  const auto info = sys::fstat(file.value().get());
+  const auto place = sys::fstatfs(file.value().get());
+  if (!info.has_value() || !place.has_value()) return "";
+  if (S_ISDIR(info.value().st_mode)) return "it is a directory";
+  if (!S_ISREG(info.value().st_mode)) return "it is not a regular file";
+  if ((info.value().st_mode & 0111) == 0) return format_text("its mode {:04o} lets nobody execute it", info.value().st_mode & 07777);
+  if ((static_cast<unsigned long>(place.value().f_flags) & ST_NOEXEC) != 0)
+    return "it is on a mount with the option noexec: remove that from \"/mounts\"";
+  return format_text("its mode {:04o} and owner {}:{} do not let this user execute it", info.value().st_mode & 07777,
+                     info.value().st_uid, info.value().st_gid);
+}
+
+Error denied(const std::string& name, const std::string& path) {
+  return exec_error(Kind::denied, name, "permission denied").hint(why_denied(path));
 }
 
 bool is_same(const FileIdentity& own, const struct stat& other) {
@@ -127,20 +148,22 @@ Result<std::string> find_program(const std::string& name, const std::vector<std:
     auto fine = can_execute(name);
     if (fine.has_value()) return name;
     if (fine.error().kind() == Kind::not_found)
-      return exec_error(Kind::not_found, name, format_text("stat {}: no such file or directory", name));
-    if (fine.error().kind() == Kind::denied) return exec_error(Kind::denied, name, "permission denied");
+      return exec_error(Kind::not_found, name, format_text("stat {}: no such file or directory", name))
+          .hint("\"/process/args/0\" must name a file of the image, or of its mounts");
+    if (fine.error().kind() == Kind::denied) return denied(name, name);
     return std::move(fine).error().during(format_text("exec: {}", quote(name)));
   }
-  bool denied = false;
+  std::string first_denied;
   for (const auto directory : split(path_variable(env), ':')) {
     if (!directory.starts_with('/')) continue;  // an empty or relative entry would mean the cwd
     const auto path = format_text("{}/{}", directory, name);
     const auto fine = can_execute(path);
     if (fine.has_value()) return path;
-    denied = denied || fine.error().os_errno() == EACCES;
+    if (first_denied.empty() && fine.error().os_errno() == EACCES) first_denied = path;
   }
-  if (denied) return exec_error(Kind::denied, name, "permission denied");
-  return exec_error(Kind::not_found, name, "executable file not found in $PATH");
+  if (!first_denied.empty()) return denied(name, first_denied);
+  return exec_error(Kind::not_found, name, "executable file not found in $PATH")
+      .hint(format_text("\"/process/args/0\" is looked for in PATH={}", path_variable(env)));
 }
 
 Result<FileIdentity> own_identity() {

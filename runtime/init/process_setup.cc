@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "init/credentials.h"
 #include "init/terminal.h"
+#include "labels.h"
 
 namespace husk::runtime {
 namespace {
@@ -79,17 +80,13 @@ Status enter_cwd(const std::string& cwd) {
 
 }  // namespace
 
-Status start_session(const ProcessPlan& plan) {
+Status start_session(const ProcessPlan& plan, const UniqueFd& proc) {
   TRY(sys::setsid());
-  if (!plan.new_keyring) return ok();
-  auto joined = sys::keyctl_join_session(plan.keyring);
-  // A kernel without keyrings has nothing to separate.
-  if (!joined.has_value() && joined.error().os_errno() == ENOSYS) return ok();
-  return std::move(joined).hint("see /proc/keys and kernel.keys.maxkeys, or use --no-new-keyring");
+  return plan.new_keyring ? join_keyring(proc.get(), plan) : ok();
 }
 
 Result<Payload> set_up_process(const ProcessPlan& plan, const RootDir& root, const Channel& channel,
-                               const FileIdentity& own) {
+                               const FileIdentity& own, const UniqueFd& proc) {
   TRY(apply_scheduling(plan));
   (void)sys::umask(0);  // a missing cwd gets its mode in full
   TRY(make_cwd(plan.cwd, root));
@@ -101,6 +98,7 @@ Result<Payload> set_up_process(const ProcessPlan& plan, const RootDir& root, con
   const bool denied = !as_root.has_value() && as_root.error().os_errno() == EACCES;
   if (!as_root.has_value() && !denied) return as_root.error();
   for (const auto& item : plan.rlimits) TRY(apply_rlimit(item, channel));
+  TRY(set_exec_labels(proc.get(), plan));  // startContainer hooks run under them too, as with its credentials
   TRY(apply_credentials(plan, channel).during("set credentials"));
   if (denied) TRY(enter_cwd(plan.cwd));
   auto path = TRY(find_program(plan.args.front(), env));

@@ -193,7 +193,7 @@ TEST_CASE("exec refuses what it cannot do, and bad values") {
     std::string text;
   };
   for (const auto& row : {Row{{"--user", "1:"}, "--user"}, Row{{"-u", "abc"}, "--user"}, Row{{"-u", "4294967295"}, "--user"},
-                          Row{{"--env", "X"}, "--env"}, Row{{"--apparmor", "p"}, "--apparmor"}, Row{{"--process-label", "p"}, "--process-label"},
+                          Row{{"--env", "X"}, "--env"}, Row{{"--apparmor", "p"}, "/process/apparmorProfile"}, Row{{"--process-label", "p"}, "/process/selinuxLabel"},
                           Row{{"-g", "x"}, "--additional-gids"}, Row{{"--preserve-fds", "-1"}, "preserve-fds"}, Row{{"--cwd", "relative"}, "cwd"},
                           Row{{"--console-socket", "/x"}, "console socket"}, Row{{"-d", "-t"}, "cannot allocate tty"}}) {
     CAPTURE(row.text);

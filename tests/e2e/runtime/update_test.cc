@@ -165,8 +165,8 @@ TEST_CASE("update refuses bad values by the name of the flag, and what is stoppe
                           Row{{"--memory", "-2"}, "--memory"}, Row{{"--memory", ""}, "--memory"}, Row{{"--cpu-period", "-1"}, "--cpu-period"},
                           Row{{"--cpu-quota", "1e3"}, "--cpu-quota"}, Row{{"--blkio-weight", "1001"}, "--blkio-weight"},
                           Row{{"--blkio-weight", "5"}, "blockIO/weight"}, Row{{"--cpu-idle", "2"}, "cpu/idle"},
-                          Row{{"--l3-cache-schema", "L3:0=f"}, "--l3-cache-schema is not supported"},
-                          Row{{"--mem-bw-schema", "MB:0=1"}, "--mem-bw-schema is not supported"}, Row{{}, "requires an argument"},
+                          Row{{"--l3-cache-schema", "L3:0=f"}, "no resctrl group"},
+                          Row{{"--mem-bw-schema", "MB:0=1"}, "no resctrl group"}, Row{{"--mem-bw-schema", "MB:0=1", "--memory", "64M"}, "a command of their own"}, Row{{}, "requires an argument"},
                           Row{{"-r", "/nonexistent"}, "read resources"}, Row{{"-r", "/dev/null"}, "--resources"},
                           Row{{"-r", "/dev/null", "--memory", "1M"}, "exclude each other"}}) {
     CAPTURE(row.text);

@@ -198,5 +198,5 @@ TEST_CASE("a file system that cannot be idmapped is named with a hint") {
                                 .gid_mappings = {{.container_id = 0, .host_id = 5000, .size = 10}}});
   const auto text = bundle.refused();
   CHECK(contains(text, "\"/mounts/0\""));
-  CHECK(contains(text, "cannot be idmapped"));
+  CHECK(contains(text, "the source is on proc, which no kernel can idmap"));
 }

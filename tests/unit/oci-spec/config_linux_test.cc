@@ -171,14 +171,14 @@ TEST_CASE("config-linux.md#configLinuxUnified: keys are file names, unknown ones
               {"/linux/resources/unified", R"({"memory.max":1})", "must be a string"}});
 }
 
-TEST_CASE("config-linux.md#configLinuxIntelRdt: one directory name, schemas of one line") {
+TEST_CASE("config-linux.md#configLinuxIntelRdt: one directory name; only l3CacheSchema may have several lines") {
   check_rows({{"/linux/intelRdt", R"({"closID":"/"})", ""},
               {"/linux/intelRdt", R"({"closID":"gold","memBwSchema":"MB:0=20","schemata":["L3:0=f"]})", ""},
               {"/linux/intelRdt", R"({"closID":"a/b"})", "no directory name"},
               {"/linux/intelRdt", R"({"closID":".."})", "no directory name"},
               {"/linux/intelRdt", R"({"memBwSchema":"L3:0=20"})", "must start with \"MB:\""},
               {"/linux/intelRdt", R"({"memBwSchema":"MB:0=20\nx"})", "newline"},
-              {"/linux/intelRdt", R"({"l3CacheSchema":"L3:0=20\nx"})", "newline"},
+              {"/linux/intelRdt", R"({"l3CacheSchema":"L3:0=20\nL2:0=f"})", ""},
               {"/linux/intelRdt", R"({"schemata":["L3:0=f","x\ny"]})", "\"/linux/intelRdt/schemata/1\""}});
 }
 

@@ -202,6 +202,24 @@ TEST_CASE("config-linux.md#default-devices: six nodes, unless /dev is bound; con
   CHECK(bound.devices[0].path == "/opt/dev");
 }
 
+TEST_CASE("config-linux.md#mount-label: of what is mounted anew, where the kernel takes it and the mount says nothing") {
+  auto spec = spec_with({});
+  spec.linux.mount_label = "u:object_r:t:s0:c1,c2";
+  spec.mounts = {{.destination = "/a", .type = "tmpfs"},
+                 {.destination = "/b", .type = "devpts"},
+                 {.destination = "/c", .type = "mqueue"},
+                 {.destination = "/d", .type = "tmpfs", .options = {"context=\"u:r:x:s0:c3,c4\""}},
+                 {.destination = "/proc", .type = "proc"},
+                 {.destination = "/sys", .type = "sysfs"},
+                 {.destination = "/e", .type = "bind", .source = "/tmp", .options = {"bind"}}};
+  const auto plan = plan_of(spec);
+  CHECK(plan.mount_label == spec.linux.mount_label);
+  for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+    CAPTURE(i);
+    CHECK(plan.mounts.at(i).label == (i < 3 ? spec.linux.mount_label : ""));
+  }
+}
+
 TEST_CASE("config-linux.md#masked-paths: paths are absolute and inside") {
   for (const auto* path : {"relative", "", "/", "/..", "/x/../.."}) {
     CAPTURE(path);

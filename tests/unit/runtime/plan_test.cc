@@ -108,18 +108,6 @@ TEST_CASE("what this version cannot do is refused by name") {
   spec.linux.net_devices = {{.host_name = "eth0"}};
   CHECK(refusal(spec).find("/linux/netDevices") != std::string::npos);
   spec = base();
-  spec.linux.intel_rdt.emplace();
-  CHECK(refusal(spec).find("/linux/intelRdt") != std::string::npos);
-  spec = base();
-  spec.process->apparmor_profile = "x";
-  CHECK(refusal(spec).find("/process/apparmorProfile") != std::string::npos);
-  spec = base();
-  spec.process->selinux_label = "x";
-  CHECK(refusal(spec).find("/process/selinuxLabel") != std::string::npos);
-  spec = base();
-  spec.linux.mount_label = "x";
-  CHECK(refusal(spec).find("/linux/mountLabel") != std::string::npos);
-  spec = base();
   spec.linux.namespaces.clear();
   CHECK(refusal(spec).find("mount namespace") != std::string::npos);
 }

@@ -1,0 +1,137 @@
+#include "labels.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+
+namespace husk::runtime {
+namespace {
+
+constexpr const char* kApparmor = "/process/apparmorProfile";
+constexpr const char* kSelinux = "/process/selinuxLabel";
+
+bool has_apparmor() {
+  const auto enabled = read_file("/sys/module/apparmor/parameters/enabled", 16);
+  return enabled.has_value() && enabled.value().starts_with('Y');
+}
+
+bool has_selinux() {
+  const auto fd = sys::openat(AT_FDCWD, "/sys/fs/selinux", O_PATH);
+  if (!fd.has_value()) return false;
+  const auto info = sys::fstatfs(fd.value().get());
+  return info.has_value() && static_cast<std::uint64_t>(info.value().f_type) == SELINUX_MAGIC;
+}
+
+Error no_module(std::string_view pointer, std::string_view name, std::string_view option) {
+  return Error{Kind::unsupported, format_text("{}: {} is not enabled on this host", quote(pointer), name)}.hint(
+      format_text("remove the field, or boot a kernel that has it with {} in lsm= (see /sys/kernel/security/lsm)", option));
+}
+
+// The kernel would stop at a NUL or a newline and take what stands before it.
+Status check_text(std::string_view pointer, const std::string& label) {
+  const bool plain = std::ranges::none_of(label, [](char c) { return c == '\0' || c == '\n'; });
+  if (plain) return ok();
+  return Error{Kind::invalid, format_text("{}: {} holds a NUL or a newline", quote(pointer), quote(label))};
+}
+
+// Every step of the walk stays on this procfs: nothing that is mounted over a part of it is entered.
+Result<UniqueFd> open_attribute(int proc_fd, const std::string& name) {
+  const open_how how{.flags = O_WRONLY | O_CLOEXEC,
+                     .mode = 0,
+                     .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
+  return sys::openat2(proc_fd, "thread-self/attr/" + name, how);
+}
+
+struct Written {
+  std::string name;  // of the attribute
+  Status done;
+};
+
+// The back quotes round the path are what podman looks for (libpod/oci_util.go, getOCIRuntimeError).
+Error explain(const Written& written, std::string_view pointer, std::string_view label) {
+  const auto& error = written.done.error();
+  const auto text = format_text("{}: set {} through `/proc/thread-self/attr/{}`", quote(pointer), quote(label), written.name);
+  const bool apparmor = pointer == kApparmor;
+  // Without the words of ENOENT: podman would take them for a missing program.
+  if (error.os_errno() == ENOENT && apparmor)
+    return Error{Kind::not_found, text + ": ENOENT, no profile of this name is loaded"}.hint(
+        "apparmor_parser -r FILE loads one; /sys/kernel/security/apparmor/profiles lists them");
+  Error explained{error.kind(), format_text("{}: {}", text, error.what()), error.os_errno()};
+  if (error.os_errno() == EINVAL && !apparmor) return std::move(explained).hint("the loaded policy does not know this label");
+  if (error.kind() == Kind::denied)
+    return std::move(explained).hint("the caller's own profile or label does not allow the change, or no_new_privs is set");
+  return explained;
+}
+
+Status write_attribute(int proc_fd, const std::string& name, std::string_view value) {
+  const auto file = TRY(open_attribute(proc_fd, name));
+  return sys::write_all(file.get(), value);
+}
+
+Status set_attribute(int proc_fd, const std::string& name, std::string_view pointer, const std::string& label) {
+  const Written written{.name = name, .done = write_attribute(proc_fd, name, label)};
+  return written.done.has_value() ? ok() : Status{explain(written, pointer, label)};
+}
+
+// attr/apparmor since kernel 5.8; before it AppArmor has attr/exec when no other module took that.
+Status set_profile(int proc_fd, const std::string& profile) {
+  const auto text = "exec " + profile;
+  Written written{.name = "apparmor/exec", .done = ok()};
+  auto file = open_attribute(proc_fd, written.name);
+  if (!file.has_value() && file.error().os_errno() == ENOENT) {
+    written.name = "exec";
+    file = open_attribute(proc_fd, written.name);
+  }
+  written.done = file.has_value() ? sys::write_all(file.value().get(), text) : Status{file.error()};
+  return written.done.has_value() ? ok() : Status{explain(written, kApparmor, profile)};
+}
+
+Status join_session(const ProcessPlan& plan) {
+  auto joined = sys::keyctl_join_session(plan.keyring);
+  // A kernel without keyrings has nothing to separate.
+  if (!joined.has_value() && joined.error().os_errno() == ENOSYS) return ok();
+  return std::move(joined).hint("see /proc/keys and kernel.keys.maxkeys, or use --no-new-keyring");
+}
+
+}  // namespace
+
+Status check_labels(const oci::Process* process, const std::string& mount_label) {
+  if (process != nullptr && !process->apparmor_profile.empty()) {
+    TRY(check_text(kApparmor, process->apparmor_profile));
+    if (!has_apparmor()) return no_module(kApparmor, "AppArmor", "apparmor");
+  }
+  if (process != nullptr && !process->selinux_label.empty()) {
+    TRY(check_text(kSelinux, process->selinux_label));
+    if (!has_selinux()) return no_module(kSelinux, "SELinux", "selinux");
+  }
+  if (mount_label.empty()) return ok();
+  TRY(check_text("/linux/mountLabel", mount_label));
+  return has_selinux() ? ok() : Status{no_module("/linux/mountLabel", "SELinux", "selinux")};
+}
+
+Status set_labels_before_clone(int proc_fd, const ProcessPlan& plan) {
+  if (!plan.selinux_label.empty() && plan.new_keyring) TRY(set_attribute(proc_fd, "keycreate", kSelinux, plan.selinux_label));
+  return set_exec_labels(proc_fd, plan);
+}
+
+Status set_exec_labels(int proc_fd, const ProcessPlan& plan) {
+  if (proc_fd < 0) return ok();  // set before the clone
+  if (!plan.selinux_label.empty()) TRY(set_attribute(proc_fd, "exec", kSelinux, plan.selinux_label));
+  if (!plan.apparmor_profile.empty()) TRY(set_profile(proc_fd, plan.apparmor_profile));
+  return ok();
+}
+
+Status join_keyring(int proc_fd, const ProcessPlan& plan) {
+  if (plan.selinux_label.empty() || proc_fd < 0) return join_session(plan);
+  TRY(set_attribute(proc_fd, "keycreate", kSelinux, plan.selinux_label));
+  TRY(join_session(plan));
+  return set_attribute(proc_fd, "keycreate", kSelinux, "\n");  // back to the default
+}
+
+}  // namespace husk::runtime

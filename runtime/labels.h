@@ -1,0 +1,31 @@
+// AppArmor profiles and SELinux labels: whether this host has them, and how a process asks for its own.
+// Read `set_exec_labels` first.
+// Source: config.md#linux-process, config-linux.md#mount-label; man 5 proc, /proc/pid/attr.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "oci-spec/runtime_spec.h"
+#include "process_plan.h"
+
+namespace husk::runtime {
+
+// A label that the host cannot give must not be dropped in silence: the process would run without its confinement.
+// Errors: unsupported, with the JSON pointer. `process` may be absent.
+Status check_labels(const oci::Process* process, const std::string& mount_label);
+
+inline bool has_labels(const ProcessPlan& plan) { return !plan.apparmor_profile.empty() || !plan.selinux_label.empty(); }
+
+// For the calling thread; they come into force with its next exec. `proc_fd` is the host's verified /proc: a procfs
+// of the container could be a fake one (CVE-2019-16884, CVE-2025-52881).
+Status set_exec_labels(int proc_fd, const ProcessPlan& plan);
+
+// The session keyring is labelled as the process is, or the process could not search it.
+Status join_keyring(int proc_fd, const ProcessPlan& plan);
+
+// Both for a child that is cloned next and gets a closed (-1) proc_fd. The label for keys goes with its exec.
+Status set_labels_before_clone(int proc_fd, const ProcessPlan& plan);
+
+}  // namespace husk::runtime
