@@ -186,6 +186,36 @@ TEST_CASE("features.md: one JSON document, pure, with what callers look for") {
   CHECK(*extensions->find("idmap")->find("enabled")->as_boolean());
 }
 
+TEST_CASE("features.md: what is said to be supported is not refused as unsupported, and names are those of the parser") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto json = oci::parse_json(bench.husk({"features"}).out);
+  REQUIRE_OK(json);
+  const auto& part = *json.value().find("linux");
+  for (const auto* name : {"apparmor", "selinux", "intelRdt", "seccomp"}) {
+    CAPTURE(name);
+    CHECK(*part.find(name)->find("enabled")->as_boolean());
+  }
+  const auto plan = [&](const Change& change) { return bench.husk({"create", "--print-plan", "-b", bench.bundle({"true"}, change), bench.id()}); };
+  const auto everything = plan([](oci::Spec& spec) {
+    spec.process->apparmor_profile = spec.process->selinux_label = spec.linux.mount_label = "x";
+    spec.linux.intel_rdt = oci::IntelRdt{.clos_id = "/", .schemata = {"L3:0=f"}, .enable_monitoring = true};
+  });
+  CHECK_MESSAGE(everything.status.code == 0, everything.err);
+  for (const auto& mode : *part.find("memoryPolicy")->find("modes")->as_array()) {
+    const auto word = *mode.as_string();
+    CAPTURE(word);
+    const bool without = word == "MPOL_DEFAULT" || word == "MPOL_LOCAL";
+    const auto done = plan([&](oci::Spec& spec) { spec.linux.memory_policy = oci::MemoryPolicy{.mode = word, .nodes = without ? "" : "0"}; });
+    CHECK_MESSAGE(done.status.code == 0, done.err);
+  }
+  for (const auto& item : *part.find("capabilities")->as_array()) {
+    const auto word = *item.as_string();
+    CAPTURE(word);
+    CHECK(word.starts_with("CAP_"));
+  }
+}
+
 TEST_CASE("image and pod verbs run the programs that stand beside husk") {
   REQUIRE_E2E();
   Bench bench;

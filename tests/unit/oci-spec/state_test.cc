@@ -51,6 +51,33 @@ TEST_CASE("features.md: everything is said, from the parser's own tables") {
   CHECK(json.find("potentiallyUnsafeConfigAnnotations")->is_array());
 }
 
+namespace {
+
+// "linux.seccomp.archs" and the like, of every member that is no object itself.
+void collect_members(const Json& json, const std::string& prefix, std::vector<std::string>& into) {
+  for (const auto& [key, value] : *json.as_object()) {
+    const auto name = prefix.empty() ? key : prefix + "." + key;
+    if (value.is_object() && name != "annotations") collect_members(value, name, into);
+    else into.push_back(name);
+  }
+}
+
+}  // namespace
+
+// Source: runtime-spec v1.3.0 features.md, features-linux.md.
+TEST_CASE("features.md, features-linux.md: every property of the specification is there, and no other") {
+  std::vector<std::string> members;
+  collect_members(features_json({.seccomp = true}), "", members);
+  CHECK(members == std::vector<std::string>{
+                       "ociVersionMin", "ociVersionMax", "hooks", "mountOptions", "linux.namespaces", "linux.capabilities",
+                       "linux.cgroup.v1", "linux.cgroup.v2", "linux.cgroup.systemd", "linux.cgroup.systemdUser", "linux.cgroup.rdma",
+                       "linux.seccomp.enabled", "linux.seccomp.actions", "linux.seccomp.operators", "linux.seccomp.archs",
+                       "linux.seccomp.knownFlags", "linux.seccomp.supportedFlags", "linux.apparmor.enabled", "linux.selinux.enabled",
+                       "linux.intelRdt.enabled", "linux.intelRdt.schemata", "linux.intelRdt.monitoring", "linux.memoryPolicy.modes",
+                       "linux.memoryPolicy.flags", "linux.mountExtensions.idmap.enabled", "linux.netDevices.enabled", "annotations",
+                       "potentiallyUnsafeConfigAnnotations"});
+}
+
 TEST_CASE("features.md#featuresSpecificationVersion: both versions named are accepted in config.json") {
   const auto json = features_json({});
   for (const auto* name : {"ociVersionMin", "ociVersionMax"}) {
