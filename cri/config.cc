@@ -120,7 +120,9 @@ const std::vector<Key>& keys() {
       HUSK_KEY("runtime", "husk", runtime.husk),
       HUSK_KEY("runtime", "monitor", runtime.monitor),
       HUSK_KEY("runtime", "pause", runtime.pause),
+      HUSK_KEY("runtime", "cgroup_driver", runtime.cgroup_driver),
       HUSK_KEY("runtime", "cgroup_parent", runtime.cgroup_parent),
+      HUSK_KEY("runtime", "scope_prefix", runtime.scope_prefix),
       HUSK_KEY("runtime", "request_timeout_seconds", runtime.request_timeout_seconds),
       HUSK_KEY("runtime", "pids_limit", runtime.pids_limit),
       HUSK_KEY("runtime", "shm_bytes", runtime.shm_bytes),
@@ -201,6 +203,19 @@ Result<Config> read_config(const std::string& path) {
   return parse_config(text, path);
 }
 
+namespace {
+
+Status check_cgroups(const Config::Runtime& runtime) {
+  if (runtime.cgroup_driver != "cgroupfs" && runtime.cgroup_driver != "systemd")
+    return Error{Kind::invalid, format_text("runtime.cgroup_driver: {} is neither \"cgroupfs\" nor \"systemd\"", quote(runtime.cgroup_driver))};
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'; };
+  if (runtime.scope_prefix.empty() || runtime.scope_prefix.size() > 64 || !std::ranges::all_of(runtime.scope_prefix, is_letter))
+    return Error{Kind::invalid, format_text("runtime.scope_prefix: {} is not a name of letters, digits and dashes", quote(runtime.scope_prefix))};
+  return check_absolute("runtime.cgroup_parent", runtime.cgroup_parent);
+}
+
+}  // namespace
+
 Status check_config(const Config& config) {
   TRY(check_absolute("root", config.root));
   TRY(check_absolute("state", config.state));
@@ -214,7 +229,7 @@ Status check_config(const Config& config) {
   if (config.runtime.request_timeout_seconds < 1 || config.runtime.request_timeout_seconds > 86'400)
     return Error{Kind::invalid, format_text("runtime.request_timeout_seconds: {} is not between 1 and 86400",
                                             config.runtime.request_timeout_seconds)};
-  TRY(check_absolute("runtime.cgroup_parent", config.runtime.cgroup_parent));
+  TRY(check_cgroups(config.runtime));
   for (const auto& name : config.runtime.capabilities)
     if (!capability_name(name).has_value())
       return Error{Kind::invalid, format_text("runtime.capabilities: {} is not a capability", quote(name))};
@@ -234,6 +249,7 @@ std::string config_json(const Config& config) {
   json.set("maxThreads", config.max_threads);
   Json runtime = Json::object();
   runtime.set("husk", config.runtime.husk).set("monitor", config.runtime.monitor).set("pause", config.runtime.pause);
+  runtime.set("cgroupDriver", config.runtime.cgroup_driver).set("scopePrefix", config.runtime.scope_prefix);
   runtime.set("cgroupParent", config.runtime.cgroup_parent).set("pidsLimit", config.runtime.pids_limit);
   runtime.set("requestTimeoutSeconds", config.runtime.request_timeout_seconds);
   runtime.set("shmBytes", config.runtime.shm_bytes);

@@ -25,7 +25,9 @@ struct Config {
     std::string husk;     // "" = beside huskd, as for the two below
     std::string monitor;
     std::string pause;
+    std::string cgroup_driver = "cgroupfs";  // or "systemd"
     std::string cgroup_parent = "/husk";
+    std::string scope_prefix = "husk";       // systemd: PREFIX-ID.scope
     std::int64_t request_timeout_seconds = 120;
     std::int64_t pids_limit = 0;   // 0 = none
     std::uint64_t shm_bytes = 64U << 20U;

@@ -110,7 +110,7 @@ Result<ContainerInput> look_up(Node& node, const ContainerConfig& config, const 
   return input;
 }
 
-Status create_in_runtime(PodMonitor& connection, const ContainerConfig& config, const std::string& bundle,
+Status create_in_runtime(PodMonitor& connection, const ContainerConfig& config, const std::string& bundle, bool systemd_cgroup,
                          std::int64_t timeout_ms, ContainerRecord& record) {
   const auto made = TRY(connection.call({.op = monitor::Op::create,
                                       .id = record.id,
@@ -118,7 +118,8 @@ Status create_in_runtime(PodMonitor& connection, const ContainerConfig& config, 
                                       .log_path = record.log_path,
                                       .terminal = config.tty,
                                       .stdin_open = config.stdin_open,
-                                      .stdin_once = config.stdin_once},
+                                      .stdin_once = config.stdin_once,
+                                      .systemd_cgroup = systemd_cgroup},
                                      timeout_ms));
   for (const auto& info : made.containers) {
     if (info.id != record.id) continue;
@@ -189,7 +190,7 @@ Result<std::string> ContainerService::create_new(const std::string& pod_id, cons
   stage.enter("5 husk create");
   undo.on_failure([this, id, connection] { undo_creation(*connection, id); });
   record.cgroup_path = spec.linux.cgroups_path;
-  TRY(create_in_runtime(*connection, config, bundle, node_.timeout_ms(), record));
+  TRY(create_in_runtime(*connection, config, bundle, node_.facts.systemd_cgroup, node_.timeout_ms(), record));
 
   stage.enter("6 record");
   record.created_at_ns = now_unix_ns();

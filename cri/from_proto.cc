@@ -174,11 +174,9 @@ Result<PortMapping> port(const v1::PortMapping& from, int index) {
 Status check_cgroup_parent(const std::string& path) {
   if (path.empty()) return ok();
   const auto parts = split(path, '/');
-  if (!path.starts_with('/') || std::ranges::find(parts, "..") != parts.end() || path.size() > 4000)
+  const bool is_slice_alone = path.ends_with(".slice") && parts.size() == 1;
+  if ((!path.starts_with('/') && !is_slice_alone) || std::ranges::find(parts, "..") != parts.end() || path.size() > 4000)
     return wrong("linux.cgroup_parent", format_text("{} is not a plain absolute path", quote(path)));
-  if (path.ends_with(".slice"))
-    return Error{Kind::invalid, format_text("linux.cgroup_parent: {} is a systemd slice, but the cgroup driver is cgroupfs", quote(path))}.hint(
-        "set kubelet's cgroupDriver to cgroupfs");
   return ok();
 }
 

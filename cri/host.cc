@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/systemd/scope.h"
 #include "cri/monitor_process.h"
 #include "netns/pod_network.h"
 
@@ -50,6 +51,7 @@ class RealHost : public Host {
     return cgroup->stats();
   }
   Status update_cgroup(const std::string& path, const oci::Resources& resources) override {
+    if (path.ends_with(".scope")) return update_scope(path, resources);
     const auto cgroup = TRY(cgroups::open(path, version_));
     const auto plan = TRY(cgroups::make_plan(path, resources, "", cgroups::Driver::cgroupfs));
     return cgroup->apply(plan);
@@ -141,6 +143,14 @@ class RealHost : public Host {
   }
 
   RealHostOptions options_;
+  // The driver is systemd's: it must hear of the limits, or takes them back at the next reload.
+  Status update_scope(const std::string& path, const oci::Resources& resources) {
+    using cgroups::systemd::Manager;
+    const auto cgroup = TRY(cgroups::systemd::open(path.substr(path.rfind('/') + 1), Manager::system, path, version_));
+    const auto plan = TRY(cgroups::make_plan("", resources, "update", cgroups::Driver::systemd));
+    return cgroup->apply(plan);
+  }
+
   cgroups::Version version_ = cgroups::host_version();
 };
 

@@ -89,6 +89,8 @@ Result<std::string> program(const std::string& configured, const char* name) {
 
 Result<HostFacts> make_facts(const Config& config) {
   auto facts = read_host_facts();
+  facts.systemd_cgroup = config.runtime.cgroup_driver == "systemd";
+  facts.scope_prefix = config.runtime.scope_prefix;
   facts.pids_limit = config.runtime.pids_limit;
   facts.rlimits = config.runtime.rlimits;
   if (!config.runtime.capabilities.empty()) {

@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "base/text.h"
+#include "cgroups/systemd/unit.h"
 
 namespace husk::cri {
 namespace {
@@ -81,8 +82,23 @@ std::optional<std::uint64_t> positive(std::int64_t value) {
 
 }  // namespace
 
-std::string container_cgroup(const PodRecord& pod, const std::string& id) {
-  return (pod.cgroup_parent == "/" ? "" : pod.cgroup_parent) + "/" + id;
+std::string container_cgroup(const std::string& parent, const std::string& id, const HostFacts& host) {
+  if (!host.systemd_cgroup) return (parent == "/" ? "" : parent) + "/" + id;
+  return format_text("{}:{}:{}", parent.substr(parent.rfind('/') + 1), host.scope_prefix, id);
+}
+
+Status check_parent_form(const std::string& parent, const HostFacts& host) {
+  const bool is_slice = parent.ends_with(".slice");
+  if (!host.systemd_cgroup && is_slice)
+    return Error{Kind::invalid, format_text("linux.cgroup_parent: {} is a systemd slice, but the cgroup driver is cgroupfs", quote(parent))}.hint(
+        "set kubelet's cgroupDriver to cgroupfs and parents like \"/kubepods/burstable/pod1\", or runtime.cgroup_driver = \"systemd\" in huskd.toml");
+  if (!host.systemd_cgroup) return ok();
+  const auto expanded = is_slice ? cgroups::systemd::expand_slice(parent.substr(parent.rfind('/') + 1)) : Result<std::string>{std::string{}};
+  const bool is_named_alone = parent.find('/') == std::string::npos;
+  if (is_slice && expanded.has_value() && (is_named_alone || expanded.value() == parent)) return ok();
+  return Error{Kind::invalid, format_text("linux.cgroup_parent: {} is not the path of a slice, but the cgroup driver is systemd", quote(parent))}.hint(
+      "a parent looks like \"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice\": each slice lies in the one its "
+      "name begins with; or set kubelet's cgroupDriver and runtime.cgroup_driver to cgroupfs");
 }
 
 oci::Resources plan_resources(const Resources& from, const HostFacts& host) {
@@ -174,7 +190,7 @@ Result<oci::Spec> make_sandbox_spec(const SandboxInput& input, const HostFacts& 
   if (config.namespaces.pid != NamespaceMode::node) add_namespace(spec, pid);
   const auto sysctls = TRY(plan_sysctls(config, false, false));
   spec.linux.sysctl = sysctls.other;
-  spec.linux.cgroups_path = (input.cgroup_parent == "/" ? "" : input.cgroup_parent) + "/" + input.id;
+  spec.linux.cgroups_path = container_cgroup(input.cgroup_parent, input.id, host);
   // The kernel's smallest share: pause only sleeps.
   spec.linux.resources.cpu = oci::CpuLimits{.shares = 2};
   spec.linux.resources.devices.push_back({.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"});
@@ -198,7 +214,7 @@ Result<oci::Spec> make_container_spec(const ContainerInput& input, const HostFac
   spec.mounts = plan_mounts(input);
   TRY(plan_namespaces(input, host, spec));
   spec.linux.rootfs_propagation = plan_root_propagation(input.mounts);
-  spec.linux.cgroups_path = container_cgroup(input.pod, input.id);
+  spec.linux.cgroups_path = container_cgroup(input.pod.cgroup_parent, input.id, host);
   spec.linux.resources = plan_resources(config.resources, host);
   spec.linux.resources.devices = plan_device_rules(input);
   for (const auto& item : input.devices) spec.linux.devices.push_back(item.device);

@@ -23,6 +23,8 @@ namespace husk::cri {
 struct HostFacts {
   CapabilitySets capabilities;
   bool cgroup2 = false;
+  bool systemd_cgroup = false;       // the cgroup driver
+  std::string scope_prefix = "husk";
   bool swap_accounting = false;
   bool hugetlb = true;               // limits on huge pages can be held
   bool apparmor = false;
@@ -78,7 +80,10 @@ struct ContainerInput {
 Result<oci::Spec> make_container_spec(const ContainerInput& input, const HostFacts& host);
 
 // ---- parts, tested alone ------------------------------------------------------------------------
-std::string container_cgroup(const PodRecord& pod, const std::string& id);
+// cgroupsPath below a pod's parent, in the form of the driver: <parent>/<id>, or <slice>:<prefix>:<id>.
+std::string container_cgroup(const std::string& parent, const std::string& id, const HostFacts& host);
+// The form of a parent that the driver can use; kubelet sends it, and "" is not asked here. Errors: invalid.
+Status check_parent_form(const std::string& parent, const HostFacts& host);
 std::vector<oci::Mount> plan_mounts(const ContainerInput& input);
 std::string plan_root_propagation(const std::vector<ResolvedMount>& mounts);
 Result<oci::Process> plan_process(const ContainerInput& input, const HostFacts& host);

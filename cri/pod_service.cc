@@ -23,7 +23,19 @@ Status check_request(const PodConfig& config, const HostFacts& facts) {
   if (!config.runtime_handler.empty() && config.runtime_handler != "husk")
     return Error{Kind::invalid, format_text("runtime_handler {} is unknown", quote(config.runtime_handler))}.hint(
         "handlers are \"\" and \"husk\"");
+  if (!config.cgroup_parent.empty()) TRY(check_parent_form(config.cgroup_parent, facts));
   return check_security_modules(config.apparmor, config.selinux, facts);
+}
+
+// kubelet always names a parent. Without one: of our own, to be removed with the pod; systemd's slices are not ours.
+void choose_cgroup_parent(PodRecord& record, const PodConfig& config, const Node& node) {
+  record.cgroup_parent = config.cgroup_parent;
+  if (node.facts.systemd_cgroup) {
+    if (record.cgroup_parent.empty()) record.cgroup_parent = "/system.slice";
+    return;
+  }
+  if (record.cgroup_parent.empty()) record.cgroup_parent = node.config.runtime.cgroup_parent + "/pod-" + record.id;
+  record.owns_cgroup_parent = !node.host.has_cgroup(record.cgroup_parent);
 }
 
 PodRecord new_record(const PodConfig& config, const std::string& id, const std::string& fingerprint_text) {
@@ -79,9 +91,7 @@ Result<std::string> PodService::run_new(const PodConfig& config, const std::stri
   const auto id = random_hex(32);
   const auto paths = node_.paths(id);
   auto record = new_record(config, id, fingerprint_text);
-  record.cgroup_parent = config.cgroup_parent;
-  if (record.cgroup_parent.empty()) record.cgroup_parent = node_.config.runtime.cgroup_parent + "/pod-" + id;
-  record.owns_cgroup_parent = !node_.host.has_cgroup(record.cgroup_parent);
+  choose_cgroup_parent(record, config, node_);
   const auto owned = record.owns_cgroup_parent ? record.cgroup_parent : std::string{};
   Rollback undo;
 
@@ -162,7 +172,7 @@ Status PodService::start_pause(const PodConfig& config, PodRecord& record, PodMo
   const auto spec = TRY(make_sandbox_spec(input, node_.facts));
   const auto bundle = node_.paths(record.id).bundles + "/" + record.id;
   TRY(write_bundle(bundle, spec).during("write the bundle"));
-  TRY(monitor.call({.op = monitor::Op::create, .id = record.id, .bundle = bundle, .oom_watch = false}, node_.timeout_ms()));
+  TRY(monitor.call({.op = monitor::Op::create, .id = record.id, .bundle = bundle, .systemd_cgroup = node_.facts.systemd_cgroup, .oom_watch = false}, node_.timeout_ms()));
   const auto started = TRY(monitor.call({.op = monitor::Op::start, .id = record.id}, node_.timeout_ms()));
   record.pause_cgroup = spec.linux.cgroups_path;
   for (const auto& info : started.containers) {

@@ -58,7 +58,7 @@ grpc::Status RuntimeService::Status(grpc::ServerContext*, const v1::StatusReques
 grpc::Status RuntimeService::RuntimeConfig(grpc::ServerContext*, const v1::RuntimeConfigRequest* request,
                                            v1::RuntimeConfigResponse* response) {
   return handle("RuntimeConfig", *request, [&] {
-    response->mutable_linux()->set_cgroup_driver(v1::CgroupDriver::CGROUPFS);
+    response->mutable_linux()->set_cgroup_driver(node_.facts.systemd_cgroup ? v1::CgroupDriver::SYSTEMD : v1::CgroupDriver::CGROUPFS);
     return ok();
   });
 }

@@ -36,7 +36,9 @@ file = "/l"
 husk = "/h"
 monitor = "/m"
 pause = "/p"
+cgroup_driver = "systemd"
 cgroup_parent = "/c"
+scope_prefix = "cri-husk"
 request_timeout_seconds = 5
 pids_limit = 6
 shm_bytes = 7
@@ -94,7 +96,8 @@ TEST_CASE("values that cannot work are refused before anything starts") {
       [](Config& c) { c.listen = "tcp://0:1"; },    [](Config& c) { c.listen = "unix://relative"; },
       [](Config& c) { c.max_threads = 1; },         [](Config& c) { c.listen = "unix:///" + std::string(108, 'x'); },
       [](Config& c) { c.runtime.husk = "husk"; },   [](Config& c) { c.runtime.capabilities = {"FLY"}; },
-      [](Config& c) { c.runtime.cgroup_parent = "husk"; }, [](Config& c) { c.runtime.request_timeout_seconds = 0; }};
+      [](Config& c) { c.runtime.cgroup_parent = "husk"; }, [](Config& c) { c.runtime.cgroup_driver = "runc"; },
+      [](Config& c) { c.runtime.scope_prefix = "a/b"; }, [](Config& c) { c.runtime.request_timeout_seconds = 0; }};
   for (const auto& spoil : spoils) {
     Config config;
     spoil(config);

@@ -274,9 +274,33 @@ TEST_CASE("config-linux.md#memory and #cpu: zero is not given; a memory limit al
 TEST_CASE("the cgroup of a container is <cgroup_parent>/<id>") {
   PodRecord pod;
   pod.cgroup_parent = "/kubepods/burstable/pod1";
-  CHECK(container_cgroup(pod, "c1") == "/kubepods/burstable/pod1/c1");
+  CHECK(container_cgroup(pod.cgroup_parent, "c1", {}) == "/kubepods/burstable/pod1/c1");
   pod.cgroup_parent = "/";
-  CHECK(container_cgroup(pod, "c1") == "/c1");
+  CHECK(container_cgroup(pod.cgroup_parent, "c1", {}) == "/c1");
+}
+
+TEST_CASE("systemd driver: a container's cgroup is <slice>:<prefix>:<id> below kubelet's parent") {
+  const HostFacts host{.systemd_cgroup = true, .scope_prefix = "cri-husk"};
+  CHECK(container_cgroup("/kubepods.slice/kubepods-pod1.slice", "c1", host) == "kubepods-pod1.slice:cri-husk:c1");
+  CHECK(container_cgroup("/system.slice", "c1", host) == "system.slice:cri-husk:c1");
+}
+
+TEST_CASE("a parent must have the form of the driver; the error shows the right one") {
+  const HostFacts systemd{.systemd_cgroup = true};
+  for (const std::string parent : {"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1_2.slice", "/system.slice", "machine.slice"}) {
+    CAPTURE(parent);
+    CHECK_OK(check_parent_form(parent, systemd));
+    const auto other = check_parent_form(parent, {});
+    REQUIRE_FALSE(other.has_value());
+    CHECK(other.error().to_string().find("/kubepods/burstable/pod1") != std::string::npos);
+  }
+  for (const std::string parent : {"/kubepods/burstable/pod1", "/", "/kubepods.slice/pod1.slice", "/kubepods-pod1.slice", "/a--b.slice", "/a.slice/"}) {
+    CAPTURE(parent);
+    const auto refused = check_parent_form(parent, systemd);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().to_string().find("/kubepods.slice/kubepods-burstable.slice/") != std::string::npos);
+  }
+  CHECK_OK(check_parent_form("/kubepods/burstable/pod1", {}));
 }
 
 TEST_CASE("OOM scores never go below what this process may set") {

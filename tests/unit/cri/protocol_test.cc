@@ -81,7 +81,6 @@ TEST_CASE("wrong pods: each field") {
       {"hostname with newline", [](auto& c) { c.set_hostname("a\nb"); }},
       {"relative cgroup parent", [](auto& c) { c.mutable_linux()->set_cgroup_parent("kubepods"); }},
       {"cgroup parent with ..", [](auto& c) { c.mutable_linux()->set_cgroup_parent("/a/../../b"); }},
-      {"systemd slice", [](auto& c) { c.mutable_linux()->set_cgroup_parent("/kubepods.slice"); }},
       {"negative user", [](auto& c) { c.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(-1); }},
       {"user 2^32-1", [](auto& c) { c.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(4294967295); }},
       {"user 2^32 (CVE-2024-40635)", [](auto& c) { c.mutable_linux()->mutable_security_context()->mutable_run_as_user()->set_value(4294967296); }},
