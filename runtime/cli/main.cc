@@ -63,8 +63,9 @@ std::string verb_help(const Verb& verb) {
                      verb.arguments, verb.summary, options_help(verb.options));
 }
 
+// Docker Engine shows what stands after "commit:"; as in Debian's runc that is the version again.
 std::string version_text() {
-  return format_text("husk version {}\nspec: {}\n", HUSK_VERSION, oci::kSpecVersion);
+  return format_text("husk version {0}\ncommit: {0}\nspec: {1}\n", HUSK_VERSION, oci::kSpecVersion);
 }
 
 Result<cgroups::Driver> parse_driver(const Parsed& parsed) {

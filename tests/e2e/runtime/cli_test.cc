@@ -77,12 +77,13 @@ void check_options(const std::string& page, const std::vector<HelpOption>& optio
 
 }  // namespace
 
-TEST_CASE("version: the first line is NAME version X, then spec") {
+TEST_CASE("version: the first line is NAME version X, then commit and spec") {
   Bench bench;
   for (const auto* flag : {"--version", "-v"}) {
     const auto done = bench.husk({flag});
     CHECK(done.status.code == 0);
     CHECK(done.out.starts_with("husk version "));
+    CHECK(contains(done.out, "\ncommit: "));
     CHECK(contains(done.out, "\nspec: 1.3.0\n"));
   }
 }
