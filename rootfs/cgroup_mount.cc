@@ -44,14 +44,18 @@ Result<UniqueFd> open_own_cgroup(const Hierarchy& item) {
   return sys::open_tree(AT_FDCWD, std::string{kHostMount} + item.aliases.front() + item.path, OPEN_TREE_CLONE);
 }
 
+Status set_private(const UniqueFd& tree, unsigned attributes) {
+  const std::uint64_t set = attributes & kCommonFlags;
+  return sys::mount_setattr(tree.get(), "", AT_EMPTY_PATH, {.set = set, .propagation = MS_PRIVATE});
+}
+
 // False: the host has not mounted this hierarchy, so there is nothing to show.
 Result<bool> bind_own(const Hierarchy& item, int directory, unsigned attributes) {
   const auto tree = open_own_cgroup(item);
   if (!tree.has_value() && tree.error().kind() == Kind::not_found) return false;
   if (!tree.has_value()) return tree.error();
   TRY(sys::mkdirat(directory, item.directory, 0755));
-  const std::uint64_t set = attributes & kCommonFlags;
-  TRY(sys::mount_setattr(tree.value().get(), "", AT_EMPTY_PATH, {.set = set, .propagation = MS_PRIVATE}));
+  TRY(set_private(tree.value(), attributes));
   TRY(sys::move_mount(tree.value().get(), "", directory, item.directory, MOVE_MOUNT_F_EMPTY_PATH));
   return true;
 }
@@ -100,6 +104,15 @@ Result<std::vector<Hierarchy>> parse_hierarchies(std::string_view proc_self_cgro
     found.push_back(std::move(item));
   }
   return found;
+}
+
+Result<UniqueFd> open_own_hierarchy(const Hierarchy& item, const MountOp& op) {
+  auto tree = open_own_cgroup(item);
+  if (!tree.has_value() && item.options.empty())  // v2 alone has no directory of that name
+    tree = sys::open_tree(AT_FDCWD, std::string{kHostMount} + item.path.substr(1), OPEN_TREE_CLONE);
+  if (!tree.has_value()) return tree;
+  TRY(set_private(tree.value(), fresh_attributes(op)));
+  return tree;
 }
 
 Status mount_cgroup_v1(const MountOp& op, const MountPoint& place, bool own_namespace) {

@@ -28,4 +28,7 @@ Result<std::vector<Hierarchy>> parse_hierarchies(std::string_view proc_self_cgro
 // directories of this process's own cgroups are bound.
 Status mount_cgroup_v1(const MountOp& op, const MountPoint& place, bool own_namespace);
 
+// This process's own cgroup of one hierarchy as a detached mount. Errors: not_found when the host has not mounted it.
+Result<UniqueFd> open_own_hierarchy(const Hierarchy& item, const MountOp& op);
+
 }  // namespace husk::rootfs

@@ -63,13 +63,7 @@ Error mismatch(const oci::Device& device) {
 
 // Binds the host's node of the same path. An empty file is what it is mounted on.
 Status bind_node(const oci::Device& device, const Place& place) {
-  auto tree = sys::open_tree(AT_FDCWD, device.path, OPEN_TREE_CLONE);
-  if (!tree.has_value())
-    return std::move(tree).error().hint(
-        "without the right to make nodes (user namespace) only devices of the host can be given");
-  const auto source = TRY(sys::fstat(tree.value().get()));
-  if (!matches(source, device))
-    return Error{Kind::invalid, format_text("{} of the host is not {}", quote(device.path), text_of(device))};
+  const auto tree = TRY(open_host_node(device));
   auto made = sys::mknodat(place.dirfd, place.name, S_IFREG, 0);
   if (!made.has_value()) {
     if (made.error().kind() != Kind::exists) return made;
@@ -78,7 +72,7 @@ Status bind_node(const oci::Device& device, const Place& place) {
     if (!S_ISREG(info.st_mode)) return mismatch(device);
   }
   // The last component is not followed: a link in its place would be covered, not obeyed.
-  return sys::move_mount(tree.value().get(), "", place.dirfd, place.name, MOVE_MOUNT_F_EMPTY_PATH);
+  return sys::move_mount(tree.get(), "", place.dirfd, place.name, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 Status check_existing(const oci::Device& device, const Place& place) {
@@ -126,6 +120,16 @@ std::string pointer_of(const RootfsPlan& plan, const oci::Device& device) {
 }
 
 }  // namespace
+
+Result<UniqueFd> open_host_node(const oci::Device& device) {
+  auto tree = sys::open_tree(AT_FDCWD, device.path, OPEN_TREE_CLONE);
+  if (!tree.has_value())
+    return std::move(tree).error().hint(
+        "without the right to make nodes (user namespace) only devices of the host can be given");
+  const auto source = TRY(sys::fstat(tree.value().get()));
+  if (matches(source, device)) return tree;
+  return Error{Kind::invalid, format_text("{} of the host is not {}", quote(device.path), text_of(device))};
+}
 
 Result<UniqueFd> open_dev(const Ground& ground) {
   if (const auto* own = ground.find_own("/dev")) return sys::dup_cloexec(own->mount.get());

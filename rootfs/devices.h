@@ -17,4 +17,7 @@ Result<UniqueFd> open_dev(const Ground& ground);
 // allowed (user namespace) the host's node is bound. `dev` is closed when the plan needs no /dev.
 Status make_devices(const RootfsPlan& plan, const Ground& ground, const UniqueFd& dev);
 
+// The host's node of the same path, detached. Errors: invalid when it is another device.
+Result<UniqueFd> open_host_node(const oci::Device& device);
+
 }  // namespace husk::rootfs

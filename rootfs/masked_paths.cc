@@ -81,6 +81,8 @@ Status mask_paths(const RootfsPlan& plan, const RootDir& root) {
   return ok();
 }
 
+Result<UniqueFd> open_mask(bool directory) { return directory ? open_empty_directory() : open_null(); }
+
 Status make_paths_readonly(const RootfsPlan& plan, const RootDir& root) {
   for (const auto& path : plan.readonly_paths) {
     auto done = make_readonly(root, path);

@@ -13,5 +13,7 @@ namespace husk::rootfs {
 Status mask_paths(const RootfsPlan& plan, const RootDir& root);
 // Covers each with a clone of itself that is read-only, with all mounts below.
 Status make_paths_readonly(const RootfsPlan& plan, const RootDir& root);
+// One such cover, detached.
+Result<UniqueFd> open_mask(bool directory);
 
 }  // namespace husk::rootfs

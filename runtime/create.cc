@@ -8,6 +8,7 @@
 #include "base/rollback.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "checkpoint.h"
 #include "container.h"
 #include "fault.h"
 #include "foreground.h"
@@ -54,25 +55,6 @@ Result<Console> connect_console(const ContainerPlan& plan, const CreateOptions& 
   console.child = std::move(pair.first);
   console.master = std::move(pair.second);
   return console;
-}
-
-Record first_record(const ContainerPlan& plan) {
-  return {.id = plan.id,
-          .stage = Stage::creating,
-          .bundle = plan.bundle,
-          .rootfs = plan.rootfs.rootfs,
-          .created_ns = now_unix_ns(),
-          .owner = static_cast<std::uint32_t>(::geteuid()),
-          .init = {},
-          .cgroup_path = plan.cgroup.driver == cgroups::Driver::disabled ? "" : plan.cgroup.path,
-          .cgroup_version = plan.cgroup.version,
-          .cgroup_driver = plan.cgroup.driver,
-          .scope = plan.cgroup.scope.has_value() ? plan.cgroup.scope->unit : "",
-          .scope_manager = plan.cgroup.scope.has_value() ? plan.cgroup.scope->manager : cgroups::systemd::Manager::system,
-          .no_pivot = plan.rootfs.no_pivot,
-          .has_process = plan.process.has_value(),
-          .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
-          .annotations = plan.annotations};
 }
 
 void warn_of_unused(const rootfs::RootfsPlan& plan) {
@@ -178,6 +160,25 @@ Status commit(Created& created, const CreateOptions& options, StartThrough throu
 }
 
 }  // namespace
+
+Record first_record(const ContainerPlan& plan) {
+  return {.id = plan.id,
+          .stage = Stage::creating,
+          .bundle = plan.bundle,
+          .rootfs = plan.rootfs.rootfs,
+          .created_ns = now_unix_ns(),
+          .owner = static_cast<std::uint32_t>(::geteuid()),
+          .init = {},
+          .cgroup_path = plan.cgroup.driver == cgroups::Driver::disabled ? "" : plan.cgroup.path,
+          .cgroup_version = plan.cgroup.version,
+          .cgroup_driver = plan.cgroup.driver,
+          .scope = plan.cgroup.scope.has_value() ? plan.cgroup.scope->unit : "",
+          .scope_manager = plan.cgroup.scope.has_value() ? plan.cgroup.scope->manager : cgroups::systemd::Manager::system,
+          .no_pivot = plan.rootfs.no_pivot,
+          .has_process = plan.process.has_value(),
+          .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
+          .annotations = plan.annotations};
+}
 
 Status write_pid_file(const std::string& path, pid_t pid) {
   return write_atomically(AT_FDCWD, path, format_text("{}", pid)).during("write pid file");

@@ -1,8 +1,11 @@
 #include "oci-spec/features.h"
 
+#include <unistd.h>
+
 #include <array>
 
 #include "base/process.h"
+#include "base/sys.h"
 #include "capabilities.h"
 #include "cli/verb.h"
 #include "rootfs/mount_options.h"
@@ -12,6 +15,11 @@ namespace husk::cli {
 namespace {
 
 constexpr std::array kOptions{kHelpOption};
+
+bool has_husk_criu() {
+  const auto program = sibling_program("husk-criu");
+  return program.has_value() && sys::access(program.value(), X_OK).has_value();
+}
 
 // Source: runtime-spec features.md.
 Result<int> run_features(const Globals&, const Parsed& parsed) {
@@ -37,8 +45,9 @@ Result<int> run_features(const Globals&, const Parsed& parsed) {
                                 .memory_policy = true,
                                 .idmapped_mounts = true,
                                 .annotations = {{"io.github.seccomp.libseccomp.version", seccomp.library_version},
-                                                {"husk.version", HUSK_VERSION}},
-                                .potentially_unsafe_annotations = {"org.systemd.property."}};
+                                                {"husk.version", HUSK_VERSION},
+                                                {"husk.checkpoint.enabled", has_husk_criu() ? "true" : "false"}},
+                                .potentially_unsafe_annotations = {"org.criu.config", "org.systemd.property."}};
   TRY(print(oci::features_json(facts).dump(2) + "\n"));
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "cli/create_options.h"
+#include "cli/criu_options.h"
 #include "cli/verb.h"
 #include "fault.h"
 #include "oci-spec/runtime_spec.h"
@@ -28,15 +29,7 @@ namespace {
 
 constexpr std::array kVerbs{&kCreateVerb, &kStartVerb, &kStateVerb,  &kKillVerb,   &kDeleteVerb, &kRunVerb,     &kExecVerb,
                             &kListVerb,   &kPsVerb,    &kPauseVerb, &kResumeVerb, &kUpdateVerb, &kMountsVerb, &kWaitVerb,   &kEventsVerb,
-                            &kGcVerb,     &kSpecVerb,   &kFeaturesVerb};
-
-// Known to other runtimes and planned here: refused by name, never ignored.
-struct Planned {
-  std::string_view name;
-  std::string_view hint;
-};
-constexpr std::array kPlanned{Planned{"checkpoint", "containers cannot be saved yet"},
-                              Planned{"restore", "containers cannot be saved yet"}};
+                            &kGcVerb,     &kSpecVerb,   &kFeaturesVerb, &kCheckpointVerb, &kRestoreVerb};
 
 constexpr std::array kGlobals{
     Option{0, "root", "DIR", "where the state of containers is kept (default /run/husk)"},
@@ -129,9 +122,17 @@ Result<int> run_sibling(const std::string& name, const Arguments& arguments) {
   return failed.error();
 }
 
+Status close_all_but(int fd) {
+  if (fd <= STDERR_FILENO) return sys::close_range(STDERR_FILENO + 1, ~0U, 0);
+  TRY(sys::set_cloexec(fd, true).during("--status-fd"));
+  if (fd > STDERR_FILENO + 1) TRY(sys::close_range(STDERR_FILENO + 1, static_cast<unsigned>(fd - 1), 0));
+  return sys::close_range(static_cast<unsigned>(fd + 1), ~0U, 0);
+}
+
 // Only what the caller hands over on purpose stays open (CVE-2024-21626); it reaches the program
 // and no hook.
 Status close_stray_descriptors(const Verb& verb, const Parsed& parsed) {
+  if (parsed.has("status-fd")) return close_all_but(TRY(parsed.number("status-fd", 0)));
   int kept = 0;
   if (verb.keeps_descriptors) {
     const int preserved = TRY(parsed.number("preserve-fds", 0));
@@ -155,19 +156,16 @@ struct Command {
   Result<int> result;
 };
 
-Error refuse_verb(const Parsed& globals, const std::string& name) {
+Error refuse_verb(const Parsed& globals) {
   const auto logging = open_log(globals);
   if (!logging.has_value()) return logging.error();
-  for (const auto& planned : kPlanned)
-    if (planned.name == name)
-      return Error{Kind::unsupported, "not supported by this version of husk"}.hint(std::string{planned.hint});
   return Error{Kind::invalid, "unknown verb"}.hint("husk --help lists them");
 }
 
 Command dispatch(const Parsed& globals_parsed, const std::string& name, const Arguments& rest) {
   if (name == "image" || name == "pod") return {name, run_sibling("husk-" + name, rest)};
   const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb* item) { return item->name == name; });
-  if (verb == kVerbs.end()) return {name, refuse_verb(globals_parsed, name)};
+  if (verb == kVerbs.end()) return {name, refuse_verb(globals_parsed)};
   const auto parsed = parse_options((*verb)->options, rest, (*verb)->takes_command);
   const auto closed = parsed.has_value() ? close_stray_descriptors(**verb, parsed.value()) : ok();
   // The log after the strays are closed, and before any error: it must hold that error.

@@ -136,9 +136,8 @@ TEST_CASE("command lines that are wrong are usage errors, never crashes") {
   };
   const std::vector<Row> rows{{{}, "verb"},
                               {{"nosuchverb"}, "unknown verb"},
-                              {{"checkpoint", "x"}, "not supported"},
-                              {{"checkpoint", "--help"}, "not supported"},
-                              {{"restore", "x"}, "not supported"},
+                              {{"checkpoint", "x"}, "does not exist"},
+                              {{"restore", "-b", "/nonexistent", "x"}, "config.json"},
                               {{"mounts", "x"}, "requires an argument"},
                               {{"wait", "x", "y"}, "unexpected argument"},
                               {{"gc", "x"}, "unexpected argument"},

@@ -1,0 +1,110 @@
+#include "restore_stage.h"
+
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/format.h"
+#include "base/sys.h"
+#include "base/text.h"
+#include "handshake.h"
+#include "rootfs/cgroup_mount.h"
+#include "rootfs/devices.h"
+#include "rootfs/masked_paths.h"
+#include "rootfs/mount_points.h"
+
+namespace husk::runtime {
+namespace {
+
+Status enter_private_mounts() {
+  TRY(sys::unshare(CLONE_NEWNS));
+  return sys::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, {.propagation = MS_SLAVE});
+}
+
+Result<UniqueFd> mount_stage(const std::string& directory) {
+  const auto fs = TRY(sys::fsopen("tmpfs"));
+  TRY(sys::fsconfig_string(fs.get(), "mode", "700"));
+  TRY(sys::fsconfig_create(fs.get()));
+  auto stage = TRY(sys::fsmount(fs.get(), 0));
+  TRY(sys::move_mount(stage.get(), "", AT_FDCWD, directory, MOVE_MOUNT_F_EMPTY_PATH));
+  return stage;
+}
+
+Status place(int fd, const UniqueFd& stage, const std::string& name) {
+  const auto info = TRY(sys::fstat(fd));
+  TRY(S_ISDIR(info.st_mode) ? sys::mkdirat(stage.get(), name, 0700) : sys::mknodat(stage.get(), name, S_IFREG | 0600, 0));
+  return sys::move_mount(fd, "", stage.get(), name, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+Status rehearse(const rootfs::RootfsPlan& plan) {
+  const auto handles = TRY(rootfs::prepare(plan));
+  TRY(enter_private_mounts());
+  TRY(rootfs::apply(plan, handles));
+  return ok();
+}
+
+}  // namespace
+
+Result<std::vector<Source>> open_sources(const rootfs::RootfsPlan& plan, const Outside& outside, const rootfs::HostHandles& handles) {
+  std::vector<Source> sources;
+  for (const auto index : outside.mounts)
+    sources.push_back({.key = mount_key(index), .own = UniqueFd{}, .borrowed = handles.mount_sources[index].get()});
+  for (const auto index : outside.masks) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(false))});
+  for (const auto index : outside.masked_directories) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(true))});
+  for (const auto index : outside.devices)
+    sources.push_back({.key = device_key(index), .own = TRY(rootfs::open_host_node(plan.devices[index]))});
+  return sources;
+}
+
+Status add_hierarchies(const rootfs::RootfsPlan& plan, const Outside& outside, std::vector<Source>& sources) {
+  if (outside.hierarchies.empty()) return ok();
+  const auto op = std::ranges::find_if(plan.mounts, is_cgroup_mount);
+  if (op == plan.mounts.end()) return Error{Kind::invalid, "the image has cgroup mounts, config.json has none"};
+  const auto own = TRY(read_file("/proc/self/cgroup"));
+  const auto hierarchies = TRY(rootfs::parse_hierarchies(own));
+  for (std::size_t i = 0; i < outside.hierarchies.size(); ++i) {
+    const auto& name = outside.hierarchies[i];
+    const auto item = std::ranges::find(hierarchies, name.empty() ? "unified" : name, &rootfs::Hierarchy::directory);
+    if (item == hierarchies.end())
+      return Error{Kind::unsupported, format_text("this host has no cgroup hierarchy {}", quote(name))};
+    sources.push_back({.key = hierarchy_key(i), .own = TRY(rootfs::open_own_hierarchy(*item, *op))});
+  }
+  return ok();
+}
+
+Result<criu::Pairs> stage_mounts(const std::string& directory, const UniqueFd& root, const std::vector<Source>& sources) {
+  TRY(enter_private_mounts());
+  const auto stage = TRY(mount_stage(directory));
+  TRY(place(root.get(), stage, kStagedRoot));
+  criu::Pairs placed;
+  for (const auto& source : sources) {
+    TRY(place(source.fd(), stage, source.key));
+    placed.emplace_back(source.key, directory + "/" + source.key);
+  }
+  return placed;
+}
+
+Status make_mount_points(const rootfs::RootfsPlan& plan) {
+  auto channels = TRY(make_channels());
+  auto clone = TRY(sys::clone3({}));
+  if (clone.pid == 0) {
+    (void)sys::set_parent_death_signal(SIGKILL);
+    const auto done = rehearse(rootfs::plan_mount_points(plan));
+    if (!done.has_value()) (void)channels.child.send_error(done.error());  // else its status tells
+    else (void)channels.child.send(Step::ready);
+    ::_exit(0);
+  }
+  channels.child.close();
+  auto done = channels.parent.expect(Step::ready);
+  (void)sys::waitid_pidfd(clone.pidfd.get(), WEXITED);
+  return done;
+}
+
+}  // namespace husk::runtime

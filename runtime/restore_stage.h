@@ -1,0 +1,36 @@
+// Where CRIU finds the sources of a container's mounts: a tmpfs in a mount namespace of CRIU's own, with one entry a
+// key. Each is a mount that has its attributes already, so that a read-only one is never writable; names are ours.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "criu/request.h"
+#include "outside.h"
+#include "rootfs/rootfs.h"
+
+namespace husk::runtime {
+
+inline constexpr const char* kStageDirectory = "restore";  // in the container's state directory
+inline constexpr const char* kStagedRoot = "root";
+
+struct Source {
+  std::string key;
+  UniqueFd own;       // closed when it is one of HostHandles
+  int borrowed = -1;
+  int fd() const { return own.is_open() ? own.get() : borrowed; }
+};
+// All but the cgroup hierarchies, which depend on who asks. Nothing in it comes from the image but numbers.
+Result<std::vector<Source>> open_sources(const rootfs::RootfsPlan& plan, const Outside& outside, const rootfs::HostHandles& handles);
+// In a process that is in the container's cgroup.
+Status add_hierarchies(const rootfs::RootfsPlan& plan, const Outside& outside, std::vector<Source>& sources);
+
+// Enters a new mount namespace, and puts the root and the sources below `directory`: key → path.
+Result<criu::Pairs> stage_mounts(const std::string& directory, const UniqueFd& root, const std::vector<Source>& sources);
+
+// Makes what mounts and devices stand on in the rootfs, as create does; in a child that ends afterwards.
+Status make_mount_points(const rootfs::RootfsPlan& plan);
+
+}  // namespace husk::runtime
