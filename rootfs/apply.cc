@@ -32,19 +32,30 @@ Status apply_tmpfs(const MountOp& op, Ground& ground) {
   return ok();
 }
 
+Status keep_tree(Ground& ground, const std::string& path, UniqueFd mount) {
+  auto tree = TRY(RootDir::adopt(std::move(mount)));
+  ground.kernel.push_back({.path = path, .tree = std::move(tree)});
+  return ok();
+}
+
 Status apply_fresh(const MountOp& op, Ground& ground, bool user_namespace) {
   if (op.type == "tmpfs") return apply_tmpfs(op, ground);
-  const auto place = TRY(open_mount_point(ground, op.to, {.plain = op.type == "proc" || op.type == "sysfs"}));
-  const auto fresh = TRY(make_fresh(op, user_namespace));
+  const bool of_kernel = op.type == "proc" || op.type == "sysfs";
+  const auto place = TRY(open_mount_point(ground, op.to, {.plain = of_kernel}));
+  auto fresh = TRY(make_fresh(op, user_namespace));
   ground.forget_own(op.to);
-  return attach_at(fresh.mount, place);
+  TRY(attach_at(fresh.mount, place));
+  return of_kernel ? keep_tree(ground, op.to, std::move(fresh.mount)) : ok();
 }
 
 Status apply_bind(const MountOp& op, Ground& ground, const UniqueFd& source) {
   if (!source.is_open()) return Error{Kind::internal, "the source of the bind mount was not prepared"};
   const auto place = TRY(open_mount_point(ground, op.to, {.like_fd = source.get(), .plain = op.to == "/proc"}));
   ground.forget_own(op.to);
-  return attach_at(source, place);
+  TRY(attach_at(source, place));
+  if (op.to != "/proc" && op.to != "/sys") return ok();
+  auto copy = TRY(sys::dup_cloexec(source.get()));
+  return keep_tree(ground, op.to, std::move(copy));
 }
 
 Status apply_cgroup(const MountOp& op, const RootfsPlan& plan, Ground& ground) {
@@ -139,8 +150,8 @@ Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, 
   for (const auto& item : ground.own)
     if (item.read_only_later)
       TRY(sys::mount_setattr(item.mount.get(), "", AT_EMPTY_PATH, {.set = MOUNT_ATTR_RDONLY}));
-  TRY(make_paths_readonly(plan, ground.root));
-  return mask_paths(plan, ground.root);
+  TRY(make_paths_readonly(plan, ground));
+  return mask_paths(plan, ground);
 }
 
 }  // namespace
@@ -150,7 +161,7 @@ Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles, const 
   TRY(attach_root(plan, handles.root).during("attach rootfs"));
   auto root_fd = TRY(sys::dup_cloexec(handles.root.get()));
   auto root = TRY(RootDir::adopt(std::move(root_fd)));
-  Ground ground{.root = root, .own = {}};
+  Ground ground{.root = root, .own = {}, .kernel = {}};
   UniqueFd dev;
   TRY(fill(plan, handles, ground, dev, enter_network));
   TRY(enter_network());

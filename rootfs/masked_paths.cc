@@ -53,15 +53,15 @@ Result<UniqueFd> open_null(const std::string&) {
   return Error{Kind::invalid, "\"/dev/null\" of the host is not character device 1:3"};
 }
 
-Status mask(Cover& directories, Cover& files, const RootDir& root, const std::string& path) {
-  const auto place = TRY(root.find_path(path));
+Status mask(Cover& directories, Cover& files, const Ground& ground, const std::string& path) {
+  const auto place = TRY(ground.find_path(path));
   if (!place.has_value()) return ok();
   const auto info = TRY(sys::fstat(place->get()));
   return S_ISDIR(info.st_mode) ? directories.put_on(*place) : files.put_on(*place);
 }
 
-Status make_readonly(const RootDir& root, const std::string& path) {
-  const auto place = TRY(root.find_path(path));
+Status make_readonly(const Ground& ground, const std::string& path) {
+  const auto place = TRY(ground.find_path(path));
   if (!place.has_value()) return ok();
   constexpr unsigned kCloneAll = OPEN_TREE_CLONE | static_cast<unsigned>(AT_EMPTY_PATH | AT_RECURSIVE);
   const auto tree = TRY(sys::open_tree(place->get(), "", kCloneAll));
@@ -71,21 +71,23 @@ Status make_readonly(const RootDir& root, const std::string& path) {
 
 }  // namespace
 
-Status mask_paths(const RootfsPlan& plan, const RootDir& root) {
+Status mask_paths(const RootfsPlan& plan, const Ground& ground) {
   Cover directories{open_empty_directory, plan.mount_label};
   Cover files{open_null, plan.mount_label};
   for (const auto& path : plan.masked_paths) {
-    auto done = mask(directories, files, root, path);
+    auto done = mask(directories, files, ground, path);
     if (!done.has_value()) return std::move(done).during(format_text("mask {}", quote(path)));
   }
   return ok();
 }
 
-Result<UniqueFd> open_mask(bool directory) { return directory ? open_empty_directory() : open_null(); }
+Result<UniqueFd> open_mask(bool directory, const std::string& mount_label) {
+  return directory ? open_empty_directory(mount_label) : open_null(mount_label);
+}
 
-Status make_paths_readonly(const RootfsPlan& plan, const RootDir& root) {
+Status make_paths_readonly(const RootfsPlan& plan, const Ground& ground) {
   for (const auto& path : plan.readonly_paths) {
-    auto done = make_readonly(root, path);
+    auto done = make_readonly(ground, path);
     if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
   }
   return ok();

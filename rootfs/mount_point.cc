@@ -108,6 +108,13 @@ const OwnTmpfs* Ground::find_own(const std::string& path) const {
 void Ground::forget_own(const std::string& path) {
   for (auto& item : own)
     if (item.path == path || is_below(item.path, path)) item.path.clear();
+  std::erase_if(kernel, [&path](const auto& item) { return item.path == path || is_below(item.path, path); });
+}
+
+Result<std::optional<UniqueFd>> Ground::find_path(const std::string& path) const {
+  for (const auto& item : kernel)
+    if (is_below(path, item.path)) return item.tree.find_path(path.substr(item.path.size()));
+  return root.find_path(path);
 }
 
 Result<MountPoint> open_mount_point(const Ground& ground, const std::string& path, const Wanted& wanted) {

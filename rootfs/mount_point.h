@@ -3,6 +3,7 @@
 // Source: CVE-2021-30465 (exchange between mkdir and mount), CVE-2024-45310 (mkdir outside the root).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,23 @@ struct OwnTmpfs {
   bool read_only_later = false;  // mount points and devices are made in it first
 };
 
+// A procfs or sysfs that apply mounted. What is in it keeps its name; the way to it is the image's, and may lead
+// elsewhere a moment later, so that a mask would miss (CVE-2019-19921).
+struct KernelTree {
+  std::string path;  // clean, inside
+  RootDir tree;
+};
+
 // The new root while apply works on it.
 struct Ground {
   const RootDir& root;
   std::vector<OwnTmpfs> own;
+  std::vector<KernelTree> kernel;
 
   const OwnTmpfs* find_own(const std::string& path) const;
   void forget_own(const std::string& path);  // something was mounted there, or above
+  // O_PATH, as RootDir::find_path; by the mount itself where that is one of `kernel`.
+  Result<std::optional<UniqueFd>> find_path(const std::string& path) const;
 };
 
 struct MountPoint {

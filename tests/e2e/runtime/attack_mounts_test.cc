@@ -87,6 +87,39 @@ TEST_CASE("CVE-2024-45310: missing mount points below a name that is exchanged w
   check_rounds(bench, prey, bundle, "  find " + volume + " -mindepth 2 -depth -delete");
 }
 
+TEST_CASE("CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-54867: /proc and /sys that are links, or become one") {
+  REQUIRE_E2E();
+  for (const std::string name : {"proc", "sys"}) {
+    CAPTURE(name);
+    Bench bench;
+    Prey prey{bench};
+    const auto rootfs = own_rootfs(bench);
+    REQUIRE_OK(make_directories(rootfs + "/decoy/sys/kernel"));
+    link("decoy", rootfs + "/link");
+    // The names go on changing places while it runs: by each of them the masked file is empty, or is not there.
+    const auto test = "for n in /proc /link; do cat $n/keys; done 2>/dev/null; echo x 2>/dev/null > /proc/sys/kernel/domainname; :";
+    const auto bundle = bench.shell_bundle(test, [&](oci::Spec& spec) {
+      with_rootfs(rootfs)(spec);
+      spec.linux.masked_paths = {"/proc/keys"};
+      spec.linux.readonly_paths = {"/proc/sys"};
+    });
+    {
+      const auto swapper = exchange(rootfs + "/" + name, rootfs + "/link");
+      const auto before = prey.look();
+      const auto rounds = attack(bench, kRounds, "  $H run -b " + bundle + " " + bench.id() + " || :");
+      CHECK_HOST(prey, before, rounds);
+      // Refused, or a container with all of its masks: nothing between.
+      CHECK_MESSAGE(rounds.out.empty(), rounds.out);
+    }
+    REQUIRE(bench.shell("rm -rf " + rootfs + "/" + name + "; ln -s decoy " + rootfs + "/" + name).status.code == 0);
+    for (const std::string verb : {"run", "create"}) {
+      const auto refused = bench.husk({verb, "-b", bundle, bench.id()});
+      CHECK(refused.status.code == 1);
+      CHECK_MESSAGE(contains(refused.err, "must be an ordinary directory"), refused.err);
+    }
+  }
+}
+
 TEST_CASE("CVE-2019-16884: a volume on /proc, by name, by link or by a name that is exchanged, is refused") {
   REQUIRE_E2E();
   Bench bench;
