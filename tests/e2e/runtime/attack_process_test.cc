@@ -233,6 +233,21 @@ TEST_CASE("CVE-2022-24769, CVE-2022-29162, CVE-2022-27650, CVE-2025-27612: neith
   CHECK(bench.husk({"exec", "--cap", "CAP_KILL", "-u", "1000", bench.id(), "sh", "-c", show}).out == none);
 }
 
+TEST_CASE("CVE-2014-8989: a user namespace with one id made without rights over groups cannot drop groups") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.shell_bundle("cat /proc/self/setgroups", [](oci::Spec& spec) {
+    spec.linux.cgroups_path.clear();
+    std::erase_if(spec.mounts, [](const auto& mount) { return mount.type == "sysfs" || mount.type == "devpts"; });
+  });
+  // The plain user's namespace, where husk is root: what the kernel denied there stays denied in the container.
+  const auto done = bench.shell("chmod 755 " + bench.path("") + "; setpriv --reuid 65534 --regid 65534 --clear-groups unshare -Urm env HOME=/ " + husk_binary() +
+                                " --root /tmp/husk-plain-" + bench.id() + " --cgroup-manager disabled run -b " + bundle + " " + bench.id() + "; rm -rf /tmp/husk-plain-" + bench.id());
+  if (contains(done.err, "unshare failed")) HUSK_SKIP("plain users may not make user namespaces here");
+  CHECK_MESSAGE(!contains(done.out, "allow"), done.out);
+  CHECK_MESSAGE((contains(done.out, "deny") || done.status.code != 0), (done.out + done.err));
+}
+
 TEST_CASE("CVE-2023-25809: a user namespace without a cgroup namespace cannot write to the host's cgroups") {
   REQUIRE_E2E();
   for (const auto hierarchy : kBoth) {
