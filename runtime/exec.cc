@@ -208,7 +208,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
                     .console = console.child,
                     .own = own,
                     .preserve_fds = options.preserve_fds,
-                    .close_first = {channels.parent.fd(), console.master.get()}};
+                    .close_first = {channels.parent.fd(), console.master.get(), cgroup->clone_fd()}};
     if (staged) run_exec_stage(input);
     run_exec(input);
   }

@@ -35,7 +35,10 @@ void load_faults() {
 }
 
 Status fault_point(std::string_view step) {
-  if (step == faults().kill_at) (void)::kill(::getpid(), SIGKILL);
+  if (step == faults().kill_at) {
+    (void)::kill(::getpid(), SIGKILL);
+    ::_exit(128 + SIGKILL);  // the first process of a pid namespace, which ignores its own SIGKILL
+  }
   if (step == faults().fail_at) return Error{Kind::internal, format_text("made to fail at {}", quote(step))};
   return ok();
 }
