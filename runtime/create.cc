@@ -14,6 +14,7 @@
 #include "foreground.h"
 #include "hooks.h"
 #include "labels.h"
+#include "listener.h"
 #include "oci-spec/parse_config.h"
 #include "pidfd_socket.h"
 #include "resctrl.h"
@@ -202,6 +203,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
     return Error{Kind::invalid, "cannot start a container without \"/process\" in its config.json"};
   // Somebody else's processes may be alive in the container's pid namespace.
   if ((plan.namespaces.clone_flags & CLONE_NEWPID) == 0) TRY(run_from_readonly_mount(options.preserve_fds));
+  if (plan.process.has_value() && !plan.process->listener_path.empty()) TRY(check_agent(plan.process->listener_path));
   const auto console = TRY(connect_console(plan, options));
   warn_of_unused(plan.rootfs);
 

@@ -14,6 +14,7 @@
 #include "container.h"
 #include "fault.h"
 #include "init/exec_init.h"
+#include "listener.h"
 #include "pidfd_socket.h"
 #include "labels.h"
 #include "plan.h"
@@ -153,13 +154,21 @@ Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned) {
 }
 
 // Talks the child through its steps; the last one is the exec, which closes its end.
-Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, pid_t pid) {
+Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, const Started& started) {
   const auto& first = target.spec.process;
-  TRY(set_oom_score(plan, pid, first.has_value() && first->oom_score_adj == plan.oom_score_adj));
+  TRY(set_oom_score(plan, started.pid, first.has_value() && first->oom_score_adj == plan.oom_score_adj));
   TRY(channel.send(Step::go));       // handshake 1
   TRY(channel.expect(Step::ready));  // handshake 4
   TRY(channel.send(Step::start));    // handshake 5
-  return channel.expect_close();
+  return channel.expect_close([&](const ListenerOffer& offer) {
+    return deliver_listener({.path = plan.listener_path,
+                             .metadata = plan.listener_metadata,
+                             .pid = started.pid,
+                             .pidfd = started.pidfd.get(),
+                             .channel = channel.fd(),
+                             .state = make_state(target.record, Phase::running)},
+                            offer);
+  });
 }
 
 // The terminal, the pidfd and, last of all, the pid file.
@@ -226,7 +235,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   });
   TRY(fault_point("exec-clone"));
   TRY(join_rdt(target.record.rdt, started.pid));
-  TRY(lead(target, plan, channels.parent, started.pid));
+  TRY(lead(target, plan, channels.parent, started));
   TRY(fault_point("exec-program"));
   TRY(hand_over(console, options, started, undo));
   undo.commit();

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxPacket = 8U << 10U;
 constexpr char kPid = 'P';
 constexpr char kNetwork = 'N';
 constexpr char kWarning = 'W';
+constexpr char kListener = 'L';
 constexpr char kError = 'E';
 
 Error decode_error(std::string_view body) {
@@ -50,10 +51,11 @@ Result<sys::Received> receive(int fd) {
 }
 
 // The next packet that is no warning.
-Result<std::string> next_packet(int fd) {
+Result<std::string> next_packet(int fd, std::vector<UniqueFd>* fds = nullptr) {
   for (;;) {
     auto got = TRY(receive(fd));
     if (got.end_of_file || got.data.empty()) return std::string{};
+    if (fds != nullptr) *fds = std::move(got.fds);
     if (got.data.front() != kWarning) return std::move(got.data);
     log::warning(std::string_view{got.data}.substr(1));
   }
@@ -103,16 +105,26 @@ Result<pid_t> Channel::expect_pid() const {
   return static_cast<pid_t>(pid);
 }
 
-Status Channel::expect_close() const {
-  const auto packet = TRY(next_packet(fd_.get()));
+Status Channel::send_listener(const ListenerOffer& offer) const {
+  return sys::send_message(fd_.get(), format_text("{}{}", kListener, offer.memory), {offer.faults.get()});
+}
+
+Status Channel::expect_close(const OnListener& on_listener) const {
+  std::vector<UniqueFd> fds;
+  auto packet = TRY(next_packet(fd_.get(), &fds));
+  if (!packet.empty() && packet.front() == kListener && fds.size() == 1) {
+    const auto memory = TRY(parse_int64(std::string_view{packet}.substr(1)));
+    TRY(on_listener({.faults = std::move(fds.front()), .memory = static_cast<std::uintptr_t>(memory)}));
+    packet = TRY(next_packet(fd_.get()));
+  }
   if (packet.empty()) return ok();
   if (packet.front() == kError) return decode_error(std::string_view{packet}.substr(1));
   return Error{Kind::internal, format_text("handshake: expected the end, got {}", quote(packet))};
 }
 
-Status Channel::expect_program() const {
+Status Channel::expect_program(const OnListener& on_listener) const {
   TRY(expect(Step::executing));
-  return expect_close();
+  return expect_close(on_listener);
 }
 
 Result<ChannelPair> make_channels() {

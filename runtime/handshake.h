@@ -8,6 +8,7 @@
 //   5 parent → child  start (exec only; create: through the start socket; run goes on by itself)
 //   6 child → parent  startContainer hooks ran, the program is next (not in exec, which has no hooks)
 // A new network namespace is made by the parent, side by side with the child's mounts, and comes before 1.
+// Before the exec, a filter with a listener makes an offer (seccomp/listener.h).
 // Warnings and one error may come from the child at any time; end of file means it died, or ran its
 // program when 4 came before.
 #pragma once
@@ -15,6 +16,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string_view>
 
 #include "base/result.h"
@@ -23,6 +25,14 @@
 namespace husk::runtime {
 
 enum class Step : char { go = '1', mounted = '2', hooks_ran = '3', ready = '4', start = '5', executing = '6' };
+
+// A seccomp listener that comes into being behind this message.
+inline constexpr char kAgentHasIt = 1;  // first byte of the page that was touched
+struct ListenerOffer {
+  UniqueFd faults;
+  std::uintptr_t memory = 0;
+};
+using OnListener = std::function<Status(const ListenerOffer& offer)>;
 
 // One end. Borrowed by both sides after the clone.
 class Channel {
@@ -43,10 +53,11 @@ class Channel {
   // Errors: unavailable when the peer is gone.
   Status expect(Step step) const;
   Result<pid_t> expect_pid() const;
+  Status send_listener(const ListenerOffer& offer) const;
   // Waits until the peer closes its end (exec) or reports an error.
-  Status expect_close() const;
+  Status expect_close(const OnListener& on_listener) const;
   // 6 and then the end: an init that is killed in a hook has not started anything.
-  Status expect_program() const;
+  Status expect_program(const OnListener& on_listener) const;
 
  private:
   UniqueFd fd_;

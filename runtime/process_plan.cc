@@ -158,6 +158,10 @@ Status plan_extras(ProcessPlan& plan, const oci::Process& process, const oci::Li
   }
   if (linux.seccomp.has_value())
     plan.seccomp = TRY(context.filters != nullptr ? context.filters->get(*linux.seccomp) : compile_seccomp(*linux.seccomp));
+  if (plan.seccomp.has_value() && plan.seccomp->has_listener()) {
+    plan.listener_path = linux.seccomp->listener_path;
+    plan.listener_metadata = linux.seccomp->listener_metadata;
+  }
   return ok();
 }
 

@@ -68,6 +68,8 @@ struct ProcessPlan {
   std::optional<SeccompFilter> seccomp;
   std::string apparmor_profile;
   std::string selinux_label;
+  std::string listener_path;  // with a filter that has a listener
+  std::string listener_metadata;
   bool new_keyring = true;
   std::string keyring;  // "_ses.<id>"
 };

@@ -56,8 +56,8 @@ Result<std::vector<Source>> open_sources(const rootfs::RootfsPlan& plan, const O
   std::vector<Source> sources;
   for (const auto index : outside.mounts)
     sources.push_back({.key = mount_key(index), .own = UniqueFd{}, .borrowed = handles.mount_sources[index].get()});
-  for (const auto index : outside.masks) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(false))});
-  for (const auto index : outside.masked_directories) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(true))});
+  for (const auto index : outside.masks) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(false, plan.mount_label))});
+  for (const auto index : outside.masked_directories) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(true, plan.mount_label))});
   for (const auto index : outside.devices)
     sources.push_back({.key = device_key(index), .own = TRY(rootfs::open_host_node(plan.devices[index]))});
   return sources;

@@ -14,6 +14,7 @@
 #include "hooks.h"
 #include "init/init.h"
 #include "init/join.h"
+#include "listener.h"
 #include "init/loopback.h"
 #include "labels.h"
 
@@ -218,7 +219,15 @@ Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::
   TRY(fault_point("host-hooks"));
   TRY(init.channel.expect(Step::ready));  // handshake 4
   if (input.start_socket.is_open()) return ok();
-  return init.channel.expect_program();  // handshake 6
+  return init.channel.expect_program([&](const ListenerOffer& offer) {  // handshake 6
+    return deliver_listener({.path = input.plan.process->listener_path,
+                             .metadata = input.plan.process->listener_metadata,
+                             .pid = init.pid,
+                             .pidfd = init.pidfd.get(),
+                             .channel = init.channel.fd(),
+                             .state = state},
+                            offer);
+  });
 }
 
 Error explain_death(const InitProcess& init, const std::string& cgroup_path, Error error) {

@@ -9,6 +9,7 @@
 #include "container.h"
 #include "fault.h"
 #include "hooks.h"
+#include "listener.h"
 #include "resctrl.h"
 
 namespace husk::runtime {
@@ -30,12 +31,28 @@ Status run_poststart(const Record& record, const oci::Hooks& hooks) {
   return run_hooks(hooks.poststart, "poststart", make_state(record, Phase::running));
 }
 
+// The profile is read only now: a container with a listener is rare.
+Status deliver(const ContainerDir& directory, const Record& record, const Channel& connection, const ListenerOffer& offer) {
+  const auto spec = TRY(saved_spec(directory));
+  if (!spec.linux.seccomp.has_value()) return Error{Kind::internal, "a seccomp listener without a profile"};
+  const auto init = TRY(open_alive(record.init));
+  if (!init.has_value()) return Error{Kind::internal, "the container's init ended before it ran the program"};
+  return deliver_listener({.path = spec.linux.seccomp->listener_path,
+                           .metadata = spec.linux.seccomp->listener_metadata,
+                           .pid = record.init.pid,
+                           .pidfd = init->get(),
+                           .channel = connection.fd(),
+                           .state = make_state(record, Phase::created)},
+                          offer);
+}
+
 // Tells init to go on, waits until it did, runs poststart hooks.
 Status let_start(const ContainerDir& directory, Record& record, const Channel& connection, const oci::Hooks& hooks) {
   TRY(fault_point("start-record"));
   TRY(connection.send(Step::start));  // handshake 5
   TRY(fault_point("start-told"));
-  auto running = connection.expect_program();  // handshake 6
+  auto running = connection.expect_program(  // handshake 6
+      [&](const ListenerOffer& offer) { return deliver(directory, record, connection, offer); });
   if (!running.has_value() && running.error().kind() == Kind::unavailable)
     return Error{Kind::internal, "the container's init ended before it ran the program"};
   TRY(std::move(running));

@@ -189,8 +189,6 @@ Result<UniqueFd> inotify_init();
 Result<int> inotify_add_watch(int fd, const std::string& path, std::uint32_t mask);
 Status keyctl_join_session(const std::string& name);
 Status personality(unsigned long persona);
-// seccomp(SECCOMP_SET_MODE_FILTER): `program` is a sock_fprog.
-Status load_seccomp(const void* program, unsigned flags);
 Status sched_setattr_raw(const void* attr);  // struct sched_attr, size inside
 Status ioprio_set(int value);
 Status set_mempolicy(int mode, const std::vector<unsigned long>& node_mask, unsigned long max_node);

@@ -1,7 +1,6 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -263,11 +262,6 @@ Status keyctl_join_session(const std::string& name) {
 
 Status personality(unsigned long persona) {
   return status_of(::personality(persona), [&] { return format_text("personality({:#x})", persona); });
-}
-
-Status load_seccomp(const void* program, unsigned flags) {
-  return status_of(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program),
-                   [&] { return format_text("seccomp(filter, {:#x})", flags); });
 }
 
 Status sched_setattr_raw(const void* attr) {

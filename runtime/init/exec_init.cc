@@ -80,11 +80,12 @@ Result<Payload> set_up(const ExecInput& input) {
 }
 
 Status go(const ExecInput& input) {
-  const auto payload = TRY(set_up(input));
+  auto payload = TRY(set_up(input));
   TRY(sys::set_parent_death_signal(0));
   TRY(input.channel.send(Step::ready));    // handshake 4
   TRY(input.channel.expect(Step::start));  // handshake 5
   for (int i = 0; i < input.preserve_fds; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));
+  TRY(offer_listener(payload, input.channel));
   return exec_payload(payload);
 }
 

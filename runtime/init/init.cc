@@ -121,6 +121,7 @@ Status start_payload(const InitInput& input, const Channel& channel, Payload& pa
   TRY(run_hooks(input.plan.hooks.start_container, "startContainer", hook_state(input.plan, Phase::created)));
   TRY(channel.send(Step::executing));  // handshake 6
   for (int i = 0; i < input.preserve_fds; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));
+  TRY(offer_listener(payload, channel));
   return exec_payload(payload);
 }
 

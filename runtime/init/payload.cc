@@ -15,12 +15,14 @@
 
 #include "base/format.h"
 #include "base/sys.h"
+#include "base/sys_listener.h"
 #include "base/text.h"
 
 namespace husk::runtime {
 namespace {
 
 constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::size_t kMostDescriptors = 1024;  // the listener is the lowest free one
 constexpr int kMaxInterpreters = 5;  // as many "#!" levels as the kernel follows
 
 Error exec_error(Kind kind, const std::string& name, std::string_view why) {
@@ -192,12 +194,36 @@ Result<std::string> check_program(const std::string& path, const FileIdentity& o
   return std::string{};
 }
 
+Status offer_listener(Payload& payload, const Channel& channel) {
+  if (payload.filter == nullptr || !payload.filter->has_listener()) return ok();
+  const auto page = sys::page_size();
+  auto* const memory = TRY(sys::map_memory(kMostDescriptors * page));
+  const ListenerOffer offer{.faults = TRY(sys::watch_faults(memory, kMostDescriptors * page)
+                                              .during("prepare the seccomp listener")
+                                              .hint("SCMP_ACT_NOTIFY needs userfaultfd(2) of Linux 5.11")),
+                            .memory = reinterpret_cast<std::uintptr_t>(memory)};
+  payload.gate = {.memory = static_cast<char*>(memory), .page = page};
+  return channel.send_listener(offer);
+}
+
+namespace {
+
+// The filter is on: whatever it does to a system call, none is made. Touching the page is the message, and stops us
+// until seccomp/listener.cc has filled it. When the other side is gone it is filled with zeroes: no agent, no program.
+void wait_for_agent(const Gate& gate, int listener) {
+  const auto number = static_cast<std::size_t>(listener);
+  if (number >= kMostDescriptors || *static_cast<volatile char*>(gate.memory + number * gate.page) != kAgentHasIt) __builtin_trap();
+}
+
+}  // namespace
+
 Error exec_payload(const Payload& payload) {
   if (payload.filter != nullptr) {
     const sock_fprog program{.len = static_cast<unsigned short>(payload.filter->program.size()),
                              .filter = const_cast<sock_filter*>(payload.filter->program.data())};
-    auto loaded = sys::load_seccomp(&program, payload.filter->flags);
+    auto loaded = sys::load_filter(&program, payload.filter->flags);
     if (!loaded.has_value()) return std::move(loaded).error().during("load seccomp filter");
+    if (payload.gate.memory != nullptr) wait_for_agent(payload.gate, loaded.value());
   }
   const auto done = sys::execve(payload.path, payload.argv.get(), payload.envp.get());
   auto error = done.error();

@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "base/result.h"
+#include "handshake.h"
 #include "process_plan.h"
 
 namespace husk::runtime {
@@ -30,13 +31,22 @@ Result<FileIdentity> own_identity();
 // case that the kernel does not know the program's format.
 Result<std::string> check_program(const std::string& path, const FileIdentity& own);
 
+// What holds the process between loading a filter with a listener and the exec, until the agent has the listener.
+struct Gate {
+  char* memory = nullptr;  // one page for each descriptor number; the one of the listener is touched
+  std::size_t page = 0;
+};
+
 struct Payload {
   std::string path;
   ArgBlock argv;
   ArgBlock envp;
   const SeccompFilter* filter = nullptr;  // borrowed
   std::string format_hint;                // for ENOEXEC
+  Gate gate;
 };
+// Makes the gate and tells the other side of it, when the filter has a listener.
+Status offer_listener(Payload& payload, const Channel& channel);
 // Returns only when the filter or the exec failed, with the reason.
 Error exec_payload(const Payload& payload);
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/format.h"
+#include "base/sys_listener.h"
 #include "base/text.h"
 #include "seccomp/calls.h"
 #include "seccomp/emit.h"
@@ -29,15 +30,18 @@ constexpr std::array kActions{Named<std::uint32_t>{"SCMP_ACT_KILL", SECCOMP_RET_
                               Named<std::uint32_t>{"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},
                               Named<std::uint32_t>{"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},
                               Named<std::uint32_t>{"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
-                              Named<std::uint32_t>{"SCMP_ACT_LOG", SECCOMP_RET_LOG}};
+                              Named<std::uint32_t>{"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+                              Named<std::uint32_t>{"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF}};
 constexpr std::array kOperators{Named<Compare>{"SCMP_CMP_NE", Compare::ne}, Named<Compare>{"SCMP_CMP_LT", Compare::lt},
                                 Named<Compare>{"SCMP_CMP_LE", Compare::le}, Named<Compare>{"SCMP_CMP_EQ", Compare::eq},
                                 Named<Compare>{"SCMP_CMP_GE", Compare::ge}, Named<Compare>{"SCMP_CMP_GT", Compare::gt},
                                 Named<Compare>{"SCMP_CMP_MASKED_EQ", Compare::masked_eq}};
-// TSYNC is a no-op here: the process that loads the filter has one thread.
+// TSYNC is a no-op here: the process that loads the filter has one thread. WAIT_KILLABLE_RECV says how a listener
+// waits, and is refused by the kernel without one.
 constexpr std::array kFlags{Named<unsigned>{"SECCOMP_FILTER_FLAG_TSYNC", 0},
                             Named<unsigned>{"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
-                            Named<unsigned>{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW}};
+                            Named<unsigned>{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+                            Named<unsigned>{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV}};
 
 #if defined(__x86_64__)
 constexpr std::string_view kNative = "SCMP_ARCH_X86_64";
@@ -59,21 +63,11 @@ auto find_in(const Table& table, std::string_view name) {
   return found == table.end() ? nullptr : &*found;
 }
 
-template <class Table>
-std::vector<std::string> names_in(const Table& table) {
-  std::vector<std::string> names;
-  for (const auto& row : table) names.emplace_back(row.name);
-  return names;
-}
-
 Error bad(std::string_view where, std::string what) {
   return Error{Kind::invalid, format_text("\"/linux/seccomp{}\": {}", where, what)};
 }
 
 Result<std::uint32_t> action_of(const std::string& name, std::optional<std::uint32_t> errno_ret, std::string_view where) {
-  if (name == "SCMP_ACT_NOTIFY")
-    return Error{Kind::unsupported, format_text("\"/linux/seccomp{}\": SCMP_ACT_NOTIFY is not supported yet", where)}.hint(
-        "use SCMP_ACT_ERRNO for these calls");
   const auto* action = find_in(kActions, name);
   if (action == nullptr) return bad(where, format_text("unknown action {}", quote(name)));
   const bool takes_errno = name == "SCMP_ACT_ERRNO" || name == "SCMP_ACT_TRACE";
@@ -133,23 +127,38 @@ Result<std::vector<const Architecture*>> architectures_of(const oci::Seccomp& pr
   return architectures;
 }
 
-Result<unsigned> flags_of(const oci::Seccomp& profile) {
-  unsigned flags = 0;
+Result<unsigned> flags_of(const oci::Seccomp& profile, bool notifies) {
+  unsigned flags = notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
   for (const auto& name : profile.flags) {
-    if (name == "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") continue;  // only says how a listener waits
     const auto* flag = find_in(kFlags, name);
     if (flag == nullptr) return bad("/flags", format_text("unknown flag {}", quote(name)));
     flags |= flag->value;
   }
+  if (!notifies) flags &= ~static_cast<unsigned>(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
   return flags;
+}
+
+// The two that runc refuses, so that a profile means the same under each runtime.
+Result<bool> check_notify(const oci::Seccomp& profile) {
+  if (profile.default_action == "SCMP_ACT_NOTIFY") return bad("/defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action");
+  bool notifies = false;
+  for (std::size_t i = 0; i < profile.syscalls.size(); ++i) {
+    const auto& rule = profile.syscalls[i];
+    if (rule.action != "SCMP_ACT_NOTIFY") continue;
+    notifies = true;
+    if (std::ranges::find(rule.names, "write") != rule.names.end())
+      return bad(format_text("/syscalls/{}", i), "SCMP_ACT_NOTIFY cannot be used for the write syscall");
+  }
+  if (notifies && profile.listener_path.empty()) return bad("/listenerPath", "is required when SCMP_ACT_NOTIFY is used");
+  if (!profile.listener_metadata.empty() && profile.listener_path.empty())
+    return bad("/listenerMetadata", "must not be set without \"listenerPath\"");
+  return notifies;
 }
 
 }  // namespace
 
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
-  if (!profile.listener_path.empty() || !profile.listener_metadata.empty())
-    return Error{Kind::unsupported, "\"/linux/seccomp/listenerPath\": seccomp listeners are not supported yet"}.hint(
-        "remove listenerPath and listenerMetadata");
+  const auto notifies = TRY(check_notify(profile));
   FilterInput input;
   input.default_action = TRY(action_of(profile.default_action, profile.default_errno_ret, "/defaultAction"));
   // So that programs fall back (clone3 → clone) instead of failing with EPERM. Source: moby 42681; runc does the same.
@@ -159,7 +168,7 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
   for (std::size_t i = 0; i < profile.syscalls.size(); ++i)
     input.rules.push_back(TRY(rule_of(profile.syscalls[i], format_text("/syscalls/{}", i))));
   SeccompFilter filter;
-  filter.flags = TRY(flags_of(profile));
+  filter.flags = TRY(flags_of(profile, notifies));
   filter.program = emit_filter(TRY(plan_filter(input)));
   if (filter.program.size() > BPF_MAXINSNS)
     return bad("", format_text("the compiled filter has {} instructions; the kernel takes {}", filter.program.size(), BPF_MAXINSNS));
@@ -169,10 +178,17 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
 std::string seccomp_library() { return format_text("{} {}", call_table_version(), kNative); }
 
 SeccompSupport seccomp_support() {
-  return {.actions = names_in(kActions),
-          .architectures = names_in(kArchitectures),
-          .flags = names_in(kFlags),
-          .library_version = std::string{call_table_version()}};
+  const auto* native = find_in(kArchitectures, kNative);
+  SeccompSupport support{.library_version = std::string{call_table_version()}};
+  for (const auto& row : kActions)
+    if (sys::has_seccomp_action(row.value)) support.actions.emplace_back(row.name);
+  for (const auto& row : kArchitectures)
+    if (is_little_endian(row) == is_little_endian(*native)) support.architectures.emplace_back(row.name);
+  for (const auto& row : kFlags) {
+    const unsigned beside = row.value == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+    if (sys::has_seccomp_flags(row.value | beside)) support.flags.emplace_back(row.name);
+  }
+  return support;
 }
 
 }  // namespace husk::runtime

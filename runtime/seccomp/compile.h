@@ -2,6 +2,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 
 #include <string>
 #include <vector>
@@ -14,10 +15,11 @@ namespace husk::runtime {
 struct SeccompFilter {
   std::vector<sock_filter> program;
   unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*
+  bool has_listener() const { return (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0; }
 };
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile);
 
-struct SeccompSupport {  // for `husk features`
+struct SeccompSupport {  // for `husk features`: what this kernel has too
   std::vector<std::string> actions;
   std::vector<std::string> architectures;
   std::vector<std::string> flags;

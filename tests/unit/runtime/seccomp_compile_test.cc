@@ -108,8 +108,11 @@ TEST_CASE("what a profile may not say is refused with its place") {
     const char* text;
   };
   const Row rows[] = {
-      {"listener", [](oci::Seccomp& p) { p.listener_path = "/x"; }, "listenerPath"},
-      {"notify", [](oci::Seccomp& p) { p.syscalls[0].action = "SCMP_ACT_NOTIFY"; }, "SCMP_ACT_NOTIFY"},
+      {"listener", [](oci::Seccomp& p) { p.syscalls[0].action = "SCMP_ACT_NOTIFY"; }, "/linux/seccomp/listenerPath"},
+      {"metadata", [](oci::Seccomp& p) { p.listener_metadata = "m"; }, "/linux/seccomp/listenerMetadata"},
+      {"notify by default", [](oci::Seccomp& p) { p.default_action = "SCMP_ACT_NOTIFY"; }, "cannot be used as default action"},
+      {"notify write", [](oci::Seccomp& p) { p.syscalls[0] = {.names = {"read", "write"}, .action = "SCMP_ACT_NOTIFY", .errno_ret = {}, .args = {}}; },
+       "cannot be used for the write syscall"},
       {"action", [](oci::Seccomp& p) { p.syscalls[0].action = "SCMP_ACT_X"; }, "/linux/seccomp/syscalls/0"},
       {"default", [](oci::Seccomp& p) { p.default_action = ""; }, "/linux/seccomp/defaultAction"},
       {"errno", [](oci::Seccomp& p) { p.syscalls[0].errno_ret = 1; }, "errnoRet"},
@@ -125,4 +128,19 @@ TEST_CASE("what a profile may not say is refused with its place") {
     REQUIRE(!result.has_value());
     CHECK(result.error().to_string().find(row.text) != std::string::npos);
   }
+}
+
+TEST_CASE("a listener is asked for where a rule notifies, and WAIT_KILLABLE_RECV means something only then") {
+  auto profile = deny_all_but({"read"});
+  profile.flags = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"};
+  profile.listener_path = "/run/agent";
+  const auto plain = compile_seccomp(profile);
+  REQUIRE_OK(plain);
+  CHECK(plain.value().flags == 0);
+  profile.syscalls.push_back({.names = {"mkdir"}, .action = "SCMP_ACT_NOTIFY", .errno_ret = {}, .args = {}});
+  const auto filter = compile_seccomp(profile);
+  REQUIRE_OK(filter);
+  CHECK(filter.value().has_listener());
+  CHECK(filter.value().flags == (SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV));
+  CHECK(verdict(filter.value(), SYS_mkdir) == SECCOMP_RET_USER_NOTIF);
 }
