@@ -1,5 +1,6 @@
 // husk wait: the end of a process that is not our child.
 #include <poll.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 
 #include "base/format.h"
@@ -28,6 +29,20 @@ std::optional<int> find_exit_code(const ContainerDir& directory, const Record& r
   return directory.find_exit_code();
 }
 
+// Before kernel 6.15 the code of a process that its parent has reaped is with that parent, which may be about to
+// write it down (husk-monitor, run --keep). Source: man 7 inotify.
+std::optional<int> await_exit_code(const ContainerDir& directory) {
+  constexpr int kPatienceMs = 1000;
+  const auto watch = sys::inotify_init();
+  if (!watch.has_value()) return std::nullopt;
+  if (!sys::inotify_add_watch(watch.value().get(), directory.path(), IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR).has_value()) return std::nullopt;
+  auto code = directory.find_exit_code();  // written between the last look and the watch
+  if (code.has_value()) return code;
+  std::vector<sys::PollEntry> entries{{.fd = watch.value().get(), .events = POLLIN}};
+  (void)sys::poll(entries, kPatienceMs);
+  return directory.find_exit_code();
+}
+
 // A help for those who ask later. Not while another command works on the container: it may be deleting it.
 void keep(const ContainerDir& directory, int code) {
   const auto locked = directory.try_lock();
@@ -51,7 +66,8 @@ Result<int> wait_for_container(const StateStore& store, const ContainerId& id) {
     return Error{Kind::wrong_state, "cannot wait for a container that is being created"}.hint("wait after husk create");
   const auto init = TRY(open_alive(record.value().init));
   if (init.has_value()) TRY(wait_until_over(*init, -1));
-  const auto code = find_exit_code(directory, record.value(), init.has_value() ? init->get() : -1);
+  auto code = find_exit_code(directory, record.value(), init.has_value() ? init->get() : -1);
+  if (!code.has_value() && init.has_value()) code = await_exit_code(directory);
   if (!code.has_value()) return nobody_knows();
   keep(directory, *code);
   return *code;

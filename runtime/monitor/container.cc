@@ -194,6 +194,7 @@ void Container::record_exit(ExitStatus status, std::int64_t when_ns) {
   phase_ = Phase::exited;
   const auto written = write_atomically(AT_FDCWD, directory_ + "/exit.json", encode(*exit_), 0600, Durable::yes);
   if (!written.has_value()) log::warning(Error{written.error()}.during("write exit record").to_string());
+  if (!removing_) around_.runtime.keep_exit_code(id_, status.code);
   around_.publish({.what = "exited", .exit = *exit_});
   if (!removing_) end_leftovers();
   answer_stops(ok());

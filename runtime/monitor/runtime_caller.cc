@@ -1,6 +1,7 @@
 #include "monitor/runtime_caller.h"
 
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 
 #include <array>
@@ -90,6 +91,15 @@ Kind kind_of_runtime_text(std::string_view text) {
   for (const auto& row : kTextKinds)
     if (text.find(row.part) != std::string_view::npos) return row.kind;
   return Kind::internal;
+}
+
+void RuntimeCaller::keep_exit_code(const std::string& id, int code) const {
+  const auto directory = sys::openat(AT_FDCWD, format_text("{}/{}", program_.root, id), O_RDONLY | O_DIRECTORY);
+  if (!directory.has_value() || !sys::flock(directory.value().get(), LOCK_EX | LOCK_NB).has_value()) return;
+  const auto info = sys::fstat(directory.value().get());
+  if (!info.has_value() || info.value().st_nlink == 0) return;
+  const auto kept = write_atomically(directory.value().get(), "exit-code", format_text("{}", code), 0600);
+  if (!kept.has_value()) log::warning(Error{kept.error()}.during("keep the exit code").to_string());
 }
 
 void RuntimeCaller::call(RuntimeCommand command, Done done) {

@@ -45,6 +45,9 @@ class RuntimeCaller {
   using Done = std::function<void(Status)>;
   // `done` runs exactly once, from the loop; or at once when husk cannot be executed.
   void call(RuntimeCommand command, Done done);
+  // Beside the container's state, where `husk wait` looks: before kernel 6.15 we alone know it.
+  // Not while a command of husk holds the container: it may be deleting it.
+  void keep_exit_code(const std::string& id, int code) const;
 
  private:
   struct Call;

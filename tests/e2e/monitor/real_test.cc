@@ -52,6 +52,22 @@ TEST_CASE("husk: life, log, exit code, record, removal") {
   CHECK(!path_exists(bed.dir() + "/containers/a"));
 }
 
+TEST_CASE("husk wait knows the exit code of a pod's container that the monitor has reaped") {
+  REAL_BED(bed);
+  auto client = bed.connect();
+  CHECK_REPLY(client.call({.op = Op::subscribe}));
+  bed.run(client, bed.create_request("a", "exit 7"));
+  CHECK(client.wait_event("exited", "a").exit.exit_code == 7);
+  const auto kept = read_file(bed.path("state") + "/a/exit-code");
+  REQUIRE_OK(kept);
+  CHECK(kept.value() == "7");
+  const auto husk = husk::test::program("husk");
+  const auto waited = husk::run({.path = husk, .arguments = {"husk", "--root", bed.path("state"), "wait", "a"}});
+  REQUIRE_OK(waited);
+  CHECK(waited.value().out == "7\n");
+  CHECK_REPLY(client.call({.op = Op::remove, .id = "a"}));
+}
+
 TEST_CASE("husk: its error text comes back, and nothing stays") {
   REAL_BED(bed);
   auto client = bed.connect();
