@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -16,6 +17,7 @@
 #include "rootfs/fresh_mount.h"
 #include "rootfs/masked_paths.h"
 #include "rootfs/mount_point.h"
+#include "rootfs/peers.h"
 #include "rootfs/rootfs.h"
 
 namespace husk::rootfs {
@@ -110,6 +112,19 @@ Status attach_root(const RootfsPlan& plan, const UniqueFd& root) {
   return sys::move_mount(root.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
+// In a namespace of others only this one mount is added, where nobody else sees it come: at the rootfs's own path, in
+// a mount that is not shared. Over "/" it would hide theirs from all who enter later.
+Status attach_among_others(const RootfsPlan& plan, const HostHandles& handles) {
+  const auto place = TRY(sys::openat(AT_FDCWD, plan.rootfs, O_PATH | O_DIRECTORY)
+                             .hint("the rootfs must be there, under the same path, in the mount namespace that is joined"));
+  const auto id = TRY(sys::mount_id(place.get(), ""));
+  const auto mountinfo = TRY(read_file_at(handles.proc.get(), "self/mountinfo"));
+  if (shared_group(mountinfo, id).has_value())
+    return Error{Kind::invalid, format_text("{} is in a shared mount of the namespace that is joined: the rootfs would appear in others too", quote(plan.rootfs))}
+        .hint("make that mount private there (mount --make-private)");
+  return sys::move_mount(handles.root.get(), "", place.get(), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+}
+
 using EnterNetwork = std::function<Status()>;
 
 // sysfs shows the network namespace of who mounts it, and a network file system speaks through it.
@@ -157,8 +172,8 @@ Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, 
 }  // namespace
 
 Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles, const EnterNetwork& enter_network) {
-  TRY(leave_host_propagation(plan));
-  TRY(attach_root(plan, handles.root).during("attach rootfs"));
+  if (!plan.joined) TRY(leave_host_propagation(plan));
+  TRY((plan.joined ? attach_among_others(plan, handles) : attach_root(plan, handles.root)).during("attach rootfs"));
   auto root_fd = TRY(sys::dup_cloexec(handles.root.get()));
   auto root = TRY(RootDir::adopt(std::move(root_fd)));
   Ground ground{.root = root, .own = {}, .kernel = {}};

@@ -31,9 +31,17 @@ Status pivot(const RootDir& root) {
   return sys::chdir("/");
 }
 
+// pivot_root would move the root of all who live in the namespace. Source: man 2 pivot_root, DESCRIPTION.
+Status enter_by_chroot(const RootDir& root) {
+  TRY(sys::fchdir(root.fd()));
+  TRY(sys::chroot("."));
+  return sys::chdir("/");
+}
+
 }  // namespace
 
 Status enter(const RootfsPlan& plan, const Applied& applied) {
+  if (plan.joined) return enter_by_chroot(applied.root);
   return plan.no_pivot ? move_over_root(applied.root) : pivot(applied.root);
 }
 

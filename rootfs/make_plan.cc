@@ -152,6 +152,8 @@ Result<RootfsPlan> make_plan(const oci::Spec& spec, const PlanOptions& options) 
                   .readonly_paths = spec.linux.readonly_paths};
   TRY(check_paths(plan.masked_paths, "/linux/maskedPaths"));
   TRY(check_paths(plan.readonly_paths, "/linux/readonlyPaths"));
+  const auto* own = spec.find_namespace(NamespaceType::mount);
+  plan.joined = own != nullptr && !own->path.empty();
   plan.root_propagation = TRY(parse_propagation(spec.linux.rootfs_propagation));
   plan.mounts.reserve(spec.mounts.size());
   for (std::size_t i = 0; i < spec.mounts.size(); ++i) plan.mounts.push_back(TRY(plan_one(spec, options, plan, i)));

@@ -111,6 +111,7 @@ Result<HostHandles> prepare_mounts(const RootfsPlan& plan) {
 Result<HostHandles> prepare(const RootfsPlan& plan) {
   auto root = TRY(open_root(plan));
   auto handles = TRY(prepare_mounts(plan));
+  if (plan.joined) handles.proc = TRY(sys::openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY));
   handles.root = std::move(root);
   return handles;
 }

@@ -33,6 +33,7 @@ struct RootfsPlan {
   std::string rootfs;                  // absolute host path
   bool readonly_root = false;
   bool no_pivot = false;
+  bool joined = false;                 // the mount namespace is one that others live in: nothing of theirs changes
   std::uint64_t root_propagation = 0;  // MS_SLAVE | MS_REC …
   std::vector<MountOp> mounts;
   std::vector<oci::Device> devices;    // the default ones first
@@ -50,6 +51,7 @@ Result<RootfsPlan> make_plan(const oci::Spec& spec, const PlanOptions& options);
 
 // Descriptors opened on the host side, before any namespace is entered.
 struct HostHandles {
+  UniqueFd proc;                        // the host's /proc; only for a mount namespace that is joined
   UniqueFd root;                        // detached clone of the rootfs, with what is mounted below it
   std::vector<UniqueFd> mount_sources;  // parallel to plan.mounts; closed where not a bind
   std::vector<UniqueFd> id_map_userns;  // parallel to plan.mounts; closed where no idmap

@@ -15,11 +15,13 @@
 #include "hooks.h"
 #include "labels.h"
 #include "listener.h"
+#include "net_devices.h"
 #include "oci-spec/parse_config.h"
 #include "pidfd_socket.h"
 #include "resctrl.h"
 #include "rootless.h"
 #include "self_protect.h"
+#include "user_namespace.h"
 
 namespace husk::runtime {
 namespace {
@@ -29,6 +31,9 @@ Result<std::string> read_config_file(const CreateOptions& options) {
   const auto path = options.config_path.empty() ? options.bundle + "/config.json" : options.config_path;
   auto text = read_file(path, oci::JsonLimits{}.max_bytes);
   if (text.has_value()) return text;
+  if (text.error().kind() != Kind::not_found)
+    return std::move(text).error().during("read configuration").hint(
+        format_text("config.json must be a file of at most {} MiB", oci::JsonLimits{}.max_bytes >> 20U));
   return std::move(text).error().during("read configuration").hint("--bundle must name a directory with config.json");
 }
 
@@ -93,7 +98,9 @@ Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, 
   auto made = cgroups::create(plan.cgroup, cgroups::Devices::later);
   if (!made.has_value() && made.error().kind() == Kind::denied &&
       can_do_without_cgroup(plan.cgroup, spec.linux.cgroups_path)) {
-    log::debug(format_text("no cgroup, and no limits were asked for: {}", made.error().to_string()));
+    // An engine that has made the namespace knows; a plain user should.
+    const auto text = format_text("runs without a cgroup, limits could not be applied: {}", made.error().to_string());
+    is_in_container_user_namespace() ? log::warning(text) : log::debug(text);
     record.cgroup_path.clear();
     record.cgroup_driver = cgroups::Driver::disabled;
     return std::shared_ptr{cgroups::none()};
@@ -175,7 +182,7 @@ Record first_record(const ContainerPlan& plan) {
           .cgroup_driver = plan.cgroup.driver,
           .scope = plan.cgroup.scope.has_value() ? plan.cgroup.scope->unit : "",
           .scope_manager = plan.cgroup.scope.has_value() ? plan.cgroup.scope->manager : cgroups::systemd::Manager::system,
-          .no_pivot = plan.rootfs.no_pivot,
+          .no_pivot = plan.rootfs.no_pivot || plan.rootfs.joined,
           .has_process = plan.process.has_value(),
           .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
           .annotations = plan.annotations};
@@ -193,11 +200,13 @@ Result<oci::Spec> saved_spec(const ContainerDir& directory) {
 Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through) {
   const auto config = TRY(read_config_file(options));
   auto spec = TRY(oci::parse_config(config).during("config.json"));
+  TRY(enter_new_user_namespace(spec, options.preserve_fds));
   const auto notify = format_text("{}/{}/{}", store.root(), options.id.text(), kNotifyDirectory);
   if (!options.notify_socket.empty()) add_notify(spec, notify);
   TRY(check_labels(spec.process.has_value() ? &*spec.process : nullptr, spec.linux.mount_label));
   const auto filters = store.seccomp_cache();
   auto plan = TRY(make_container_plan(spec, options, &filters));
+  if (is_in_container_user_namespace()) adopt_user_namespace(plan.namespaces);
   if (options.foreground && plan.process.has_value() && plan.process->terminal) use_own_size(*plan.process);
   if (through == StartThrough::nothing && !plan.process.has_value())
     return Error{Kind::invalid, "cannot start a container without \"/process\" in its config.json"};
@@ -236,6 +245,8 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
                   .notify = std::move(proxy),
                   .terminal = UniqueFd{}};
   TRY(enter_scope(*cgroup, created));
+  auto devices = TRY(NetDevices::move(plan.net_devices, plan.namespaces, created.init.pid));
+  TRY(fault_point("net-devices"));
   TRY(set_up(input, created));
   TRY(commit(created, options, through, console, undo));
   if (console.master.is_open()) {
@@ -243,6 +254,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
     if (received.fds.size() != 1) return Error{Kind::internal, "the container's init sent no terminal"};
     created.terminal = std::move(received.fds.front());
   }
+  devices.keep();
   undo.commit();
   return created;
 }

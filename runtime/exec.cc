@@ -21,6 +21,7 @@
 #include "resctrl.h"
 #include "self_protect.h"
 #include "spawn.h"
+#include "user_namespace.h"
 
 namespace husk::runtime {
 namespace {
@@ -141,18 +142,6 @@ struct Started {
   UniqueFd terminal;
 };
 
-// `warned`: create has said already that this score cannot be set.
-Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned) {
-  if (!plan.oom_score_adj.has_value()) return ok();
-  auto written =
-      write_existing(AT_FDCWD, format_text("/proc/{}/oom_score_adj", pid), format_text("{}", *plan.oom_score_adj));
-  if (written.has_value() || written.error().os_errno() != EACCES)
-    return std::move(written).during("set /process/oomScoreAdj");
-  if (!warned)
-    log::warning(format_text("oomScoreAdj {} is not set: lowering the score needs CAP_SYS_RESOURCE", *plan.oom_score_adj));
-  return ok();
-}
-
 // Talks the child through its steps; the last one is the exec, which closes its end.
 Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, const Started& started) {
   const auto& first = target.spec.process;
@@ -247,6 +236,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
 Result<int> exec_in_container(const StateStore& store, const ExecOptions& options) {
   TRY(run_from_readonly_mount(options.preserve_fds));
   const auto target = TRY(open_target(store, options));
+  TRY(enter_user_namespace_of(target.init, options.preserve_fds));
   const auto process = TRY(merge_process(target.spec, options));
   TRY(check_labels(&process, ""));
   TRY(check_terminal(process, options));

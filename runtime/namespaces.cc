@@ -88,7 +88,8 @@ Result<NamespacePlan> plan_namespaces(const oci::Spec& spec) {
   plan.time_offsets = TRY(time_offsets(spec.linux, spec));
   // In a user namespace of the container's own, the network has to be made by who is in there; in one of the
   // caller's, the way back into the host's network is closed.
-  plan.parallel_network = (plan.clone_flags & CLONE_NEWNET) != 0 && !plan.new_user && !plan.staged && !is_rootless();
+  plan.parallel_network = (plan.clone_flags & CLONE_NEWNET) != 0 && !plan.new_user && !plan.staged && !is_rootless() &&
+                          spec.linux.net_devices.empty();  // they are moved to the namespace that the child is in
   if (plan.parallel_network) plan.clone_flags &= ~static_cast<std::uint64_t>(CLONE_NEWNET);
   if (!plan.new_user) return plan;
   plan.uid_mappings = spec.linux.uid_mappings;

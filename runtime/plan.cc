@@ -12,11 +12,6 @@
 namespace husk::runtime {
 namespace {
 
-Error not_yet(std::string_view pointer, std::string hint) {
-  return Error{Kind::unsupported, format_text("{}: not supported by this version of husk", quote(pointer))}.hint(
-      std::move(hint));
-}
-
 Status check_terminal(const oci::Spec& spec, const CreateOptions& options) {
   const bool terminal = spec.process.has_value() && spec.process->terminal;
   if (terminal && options.console_socket.empty() && !options.foreground)
@@ -57,15 +52,8 @@ bool has_writable_cgroup(const oci::Spec& spec) {
 
 }  // namespace
 
-Status refuse_unsupported(const oci::Spec& spec) {
-  const auto& linux = spec.linux;
-  if (!linux.net_devices.empty()) return not_yet("/linux/netDevices", "move the device with ip link set netns");
-  return ok();
-}
-
 Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,
                                           const SeccompCache* filters) {
-  TRY(refuse_unsupported(spec));
   TRY(check_terminal(spec, options));
   TRY(check_namespaces(spec));
   if (!spec.root.has_value()) return Error{Kind::invalid, "\"/root\": is missing"};
@@ -83,6 +71,7 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
                                              .no_pivot = options.no_pivot,
                                              .new_user_namespace = spec.find_namespace(oci::NamespaceType::user) != nullptr,
                                              .cgroup2 = plan.cgroup.version == cgroups::Version::v2}));
+  plan.net_devices = spec.linux.net_devices;
   plan.sysctls = TRY(plan_sysctls(spec));
   if (spec.process.has_value())
     plan.process = TRY(make_process_plan(*spec.process, spec.linux,

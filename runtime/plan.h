@@ -40,6 +40,7 @@ struct ContainerPlan {
   rootfs::RootfsPlan rootfs;
   cgroups::Plan cgroup;
   std::optional<ProcessPlan> process;
+  std::vector<oci::NetDevice> net_devices;
   std::vector<SysctlWrite> sysctls;
   std::string hostname;
   std::string domainname;
@@ -51,9 +52,6 @@ struct ContainerPlan {
 };
 Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,
                                           const SeccompCache* filters = nullptr);
-
-// Fields that this version does not do yet. Errors: unsupported, with the JSON pointer and a hint.
-Status refuse_unsupported(const oci::Spec& spec);
 
 // The plan as text, for `husk create --print-plan`.
 std::string plan_text(const ContainerPlan& plan);

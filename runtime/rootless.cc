@@ -3,27 +3,40 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <optional>
 
-#include "base/file.h"
 #include "base/format.h"
+#include "base/sys.h"
 
 namespace husk::runtime {
 namespace {
 
-// The initial namespace maps all ids to themselves. Source: man 7 user_namespaces.
-bool is_in_user_namespace() {
-  const auto map = read_file("/proc/self/uid_map", 65536);
-  return map.has_value() && map.value().find("4294967295") == std::string::npos;
-}
+std::optional<bool> forced;
 
 }  // namespace
 
-bool is_rootless() { return ::geteuid() != 0 || is_in_user_namespace(); }
+// A map of all ids to themselves may be another namespace's too (systemd 260 makes such ones); the inode of the
+// initial one is fixed. Source: linux/nsfs.h, USER_NS_INIT_INO.
+bool is_in_user_namespace() {
+  constexpr ino_t kInitial = 0xEFFFFFFDU;
+  const auto own = sys::fstatat(AT_FDCWD, "/proc/self/ns/user", 0);
+  return own.has_value() && own.value().st_ino != kInitial;
+}
+
+void force_rootless(bool rootless) { forced = rootless; }
+
+bool is_rootless() {
+  if (forced.has_value()) return *forced;
+  return ::geteuid() != 0 || is_in_user_namespace();
+}
 
 std::string default_state_root() {
   const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
   if (runtime_dir != nullptr && *runtime_dir == '/' && is_rootless()) return format_text("{}/husk", runtime_dir);
-  return "/run/husk";
+  if (runtime_dir != nullptr || ::geteuid() == 0) return "/run/husk";
+  const auto own = format_text("/run/user/{}", ::geteuid());
+  (void)::setenv("XDG_RUNTIME_DIR", own.c_str(), 1);  // for the husk that starts anew in a user namespace, as its root
+  return own + "/husk";
 }
 
 bool can_do_without_cgroup(const cgroups::Plan& plan, const std::string& cgroups_path) {

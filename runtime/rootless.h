@@ -8,8 +8,11 @@
 namespace husk::runtime {
 
 bool is_rootless();
+bool is_in_user_namespace();  // other than the initial one
+void force_rootless(bool rootless);  // --rootless
 
-// Where state is kept without --root: $XDG_RUNTIME_DIR/husk when rootless, else /run/husk.
+// Where state is kept without --root: $XDG_RUNTIME_DIR/husk when rootless (without that
+// variable /run/user/UID/husk), else /run/husk.
 std::string default_state_root();
 
 // A caller that names no cgroup and asks for no limits can do without one. Device rules do not count: a

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/process.h"
+#include "base/program_variable.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "sysctl.h"
@@ -45,7 +46,9 @@ Status run_from_readonly_mount(int inherited) {
   auto items = TRY(own_arguments());
   for (int i = 0; i < inherited; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));
   const ArgBlock argv{std::move(items)};
-  const ArgBlock envp{current_environment()};
+  auto environment = current_environment();
+  environment.push_back(format_text("{}={}", kProgramVariable, TRY(sys::readlinkat(AT_FDCWD, "/proc/self/exe"))));
+  const ArgBlock envp{std::move(environment)};
   auto failed = sys::execveat(tree.value().get(), argv.get(), envp.get());
   return std::move(failed).during("start from a read-only clone of husk");
 }

@@ -92,17 +92,6 @@ Status write_id_maps(const NamespacePlan& plan, pid_t pid) {
       "mappings must not overlap and need CAP_SETUID");
 }
 
-// Lowering it below the caller's own needs CAP_SYS_RESOURCE: then it stays, with one warning.
-Status set_oom_score(const ContainerPlan& plan, pid_t pid) {
-  if (!plan.process.has_value() || !plan.process->oom_score_adj.has_value()) return ok();
-  const auto value = *plan.process->oom_score_adj;
-  auto written = write_existing(AT_FDCWD, format_text("/proc/{}/oom_score_adj", pid), format_text("{}", value));
-  if (written.has_value() || written.error().os_errno() != EACCES)
-    return std::move(written).during("set /process/oomScoreAdj");
-  log::warning(format_text("oomScoreAdj {} is not set: lowering the score needs CAP_SYS_RESOURCE", value));
-  return ok();
-}
-
 // Raising a hard limit needs CAP_SYS_RESOURCE of the host, which a child in a user namespace lacks.
 // What cannot be raised here is warned about by the child, when it sets the limits for good.
 void raise_hard_limits(const ContainerPlan& plan, pid_t pid) {
@@ -143,6 +132,7 @@ bool needs_go(const SpawnInput& input) {
   const bool has_score = plan.process.has_value() && plan.process->oom_score_adj.has_value();
   // A scope of systemd takes it in when it exists: before that, its cgroup is not its own.
   return plan.cgroup.scope.has_value() || plan.namespaces.new_user || has_score || plan.delegate_cgroup ||
+         !plan.net_devices.empty() ||
          !plan.hooks.create_container.empty() || !plan.hooks.start_container.empty() || has_host_hooks(plan);
 }
 
@@ -155,6 +145,17 @@ Result<InitProcess> adopt_staged(const Channel& channel, const UniqueFd& stage) 
   // Our child and not waited for: its pid cannot be reused.
   auto pidfd = TRY(sys::pidfd_open(pid.value()));
   return InitProcess{.pid = pid.value(), .pidfd = std::move(pidfd), .channel = Channel{UniqueFd{}}};
+}
+
+Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned) {
+  if (!plan.oom_score_adj.has_value()) return ok();
+  auto written =
+      write_existing(AT_FDCWD, format_text("/proc/{}/oom_score_adj", pid), format_text("{}", *plan.oom_score_adj));
+  if (written.has_value() || written.error().os_errno() != EACCES)
+    return std::move(written).during("set /process/oomScoreAdj");
+  if (!warned)
+    log::warning(format_text("oomScoreAdj {} is not set: lowering the score needs CAP_SYS_RESOURCE", *plan.oom_score_adj));
+  return ok();
 }
 
 Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
@@ -209,7 +210,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
 Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::State& state) {
   TRY(fault_point("enter-cgroup"));
   TRY(write_id_maps(input.plan.namespaces, init.pid));
-  TRY(set_oom_score(input.plan, init.pid));
+  if (input.plan.process.has_value()) TRY(set_oom_score(*input.plan.process, init.pid, false));
   raise_hard_limits(input.plan, init.pid);
   TRY(delegate_cgroup(input));
   TRY(fault_point("id-maps"));

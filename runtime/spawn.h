@@ -44,4 +44,8 @@ Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::
 // A child that went away without a word: what is known about why.
 Error explain_death(const InitProcess& init, const std::string& cgroup_path, Error error);
 
+// Lowering it below the caller's own needs CAP_SYS_RESOURCE: then it stays, with one warning. `warned`: it was said
+// already, by create.
+Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned);
+
 }  // namespace husk::runtime

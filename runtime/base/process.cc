@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/format.h"
+#include "base/program_variable.h"
 #include "base/text.h"
 
 namespace husk {
@@ -185,7 +187,10 @@ Result<Output> run(SpawnOptions options, int timeout_ms, std::size_t max_bytes) 
 }
 
 Result<std::string> sibling_program(const std::string& name) {
-  const auto self = TRY(sys::readlinkat(AT_FDCWD, "/proc/self/exe"));
+  auto self = TRY(sys::readlinkat(AT_FDCWD, "/proc/self/exe"));
+  // Run from a detached clone of the file alone, which has no directory: who started the clone has said where.
+  const char* known = self == "/" ? std::getenv(kProgramVariable) : nullptr;
+  if (known != nullptr) self = known;
   const auto path = self.substr(0, self.rfind('/') + 1) + name;
   if (!sys::access(path, X_OK).has_value())
     return Error{Kind::not_found, format_text("program {} is missing", quote(path))}.hint(

@@ -44,6 +44,7 @@ Result<int> run_features(const Globals&, const Parsed& parsed) {
                                 .intel_rdt_monitoring = true,
                                 .memory_policy = true,
                                 .idmapped_mounts = true,
+                                .net_devices = true,
                                 .annotations = {{"io.github.seccomp.libseccomp.version", seccomp.library_version},
                                                 {"husk.version", HUSK_VERSION},
                                                 {"husk.checkpoint.enabled", has_husk_criu() ? "true" : "false"}},

@@ -39,7 +39,7 @@ constexpr std::array kGlobals{
     Option{0, "debug", "", "same as --log-level debug"},
     Option{0, "systemd-cgroup", "", "same as --cgroup-manager systemd"},
     Option{0, "cgroup-manager", "NAME", "cgroupfs (default), systemd or disabled"},
-    Option{0, "rootless", "BOOL", "accepted for compatibility"},
+    Option{0, "rootless", "BOOL", "true, false or auto (default): whether the rights of the host's root are missing"},
     Option{'v', "version", "", "show the version"},
     kHelpOption};
 
@@ -70,7 +70,16 @@ Result<cgroups::Driver> parse_driver(const Parsed& parsed) {
       "use cgroupfs, systemd or disabled");
 }
 
+Status set_rootless(const std::string& value) {
+  if (value.empty() || value == "auto") return ok();
+  if (value != "true" && value != "false")
+    return Error{Kind::invalid, format_text("--rootless {}: is neither true, false nor auto", quote(value))};
+  runtime::force_rootless(value == "true");
+  return ok();
+}
+
 Result<Globals> parse_globals(const Parsed& parsed) {
+  TRY(set_rootless(parsed.text("rootless")));
   Globals globals{.root = parsed.has("root") ? parsed.text("root") : runtime::default_state_root()};
   if (!globals.root.starts_with('/'))
     globals.root = format_text("{}/{}", TRY(sys::getcwd()), globals.root);
@@ -196,7 +205,11 @@ int run(const Arguments& arguments) {
     const auto printed = print(globals.value().wants_help() ? help_text() : version_text());
     return printed.has_value() ? 0 : report("", printed.error());
   }
-  if (at == arguments.size()) return report("", Error{Kind::invalid, "a verb requires an argument"}.hint("husk --help lists them"));
+  // As runc does: no verb, or "help", is no error.
+  if (at == arguments.size() || (*middle == "help" && middle + 1 == arguments.end())) {
+    const auto printed = print(help_text());
+    return printed.has_value() ? 0 : report("", printed.error());
+  }
   const auto command = dispatch(globals.value(), *middle, Arguments{middle + 1, arguments.end()});
   if (!command.result.has_value()) return report(command.name, command.result.error());
   return command.result.value();

@@ -1,5 +1,6 @@
 #include "init/credentials.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 
@@ -53,9 +54,19 @@ CapMask needed_until_exec(const ProcessPlan& plan) {
   return plan.seccomp.has_value() && !plan.no_new_privileges ? cap_bit(CAP_SYS_ADMIN) : 0;
 }
 
+// A user namespace may deny setgroups (a map of one's own id alone, CVE-2014-8989): the groups of the caller stay, as
+// the kernel wants it, and show as the overflow group.
+Status set_groups(const std::vector<gid_t>& groups) {
+  auto done = sys::setgroups(groups);
+  if (done.has_value() || done.error().os_errno() != EPERM) return std::move(done).during("set additional groups");
+  if (groups.empty()) return ok();
+  return std::move(done).during("set /process/user/additionalGids").hint(
+      "the user namespace denies setgroups (/proc/self/setgroups): leave additionalGids out, or map ids with newgidmap");
+}
+
 Status change_user(const ProcessPlan& plan) {
   TRY(sys::set_keepcaps(true));
-  TRY(sys::setgroups(plan.groups).during("set additional groups"));
+  TRY(set_groups(plan.groups));
   TRY(sys::setresgid(plan.gid).during("set group").hint(
       format_text("is gid {} mapped in the container's user namespace?", plan.gid)));
   TRY(sys::setresuid(plan.uid).during("set user").hint(

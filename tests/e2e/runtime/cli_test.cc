@@ -88,6 +88,16 @@ TEST_CASE("version: the first line is NAME version X, then commit and spec") {
   }
 }
 
+TEST_CASE("husk alone and husk help print the usage, as runc does") {
+  Bench bench;
+  const auto usage = bench.husk({"--help"}).out;
+  for (const auto& words : {std::vector<std::string>{}, {"help"}}) {
+    const auto done = bench.husk(words);
+    CHECK(done.status.code == 0);
+    CHECK(done.out == usage);
+  }
+}
+
 TEST_CASE("man pages: one for each verb, and its options, values and summary are those of --help") {
   Bench bench;
   const auto help = bench.husk({"--help"}).out;

@@ -26,6 +26,8 @@ void map_ids(oci::Spec& spec, std::uint32_t first) {
   spec.linux.gid_mappings = spec.linux.uid_mappings;
 }
 
+std::string said(const Output& done) { return done.out + done.err; }
+
 constexpr std::array kNames{"pid", "net", "ipc", "uts", "mnt", "cgroup"};
 
 }  // namespace
@@ -105,6 +107,25 @@ TEST_CASE("a path to husk's own mount namespace is refused: its mounts and its r
     }
     CHECK_WORLD(bench, before);
   }
+}
+
+TEST_CASE("a mount namespace that is joined by path keeps its mounts and the roots of its processes") {
+  REQUIRE_E2E();
+  Bench bench;
+  // A process of somebody else's in a namespace of its own; `see` tells what it has.
+  const auto rootfs = bench.path("rootfs");
+  REQUIRE(bench.shell("cp -a " + busybox_rootfs() + " " + rootfs).status.code == 0);
+  const auto script = "unshare -m sleep 1000 & other=$!\nfor i in 1 2 3 4 5 6 7 8 9; do [ \"$(readlink /proc/$other/ns/mnt)\" != \"$(readlink /proc/self/ns/mnt)\" ] && break; sleep 0.1; done\n"
+                      "see() { readlink /proc/$other/root; ls /proc/$other/root/; grep -v ' " + rootfs + "' /proc/$other/mountinfo; }\nbefore=$(see)\n"
+                      "sed \"s,OTHER,/proc/$other/ns/mnt,\" " + bench.bundle({"/bin/sleep", "1000"}, [&](oci::Spec& spec) {
+                        spec.root->path = rootfs;
+                        set_path(spec, NamespaceType::mount, "/OTHER");
+                      }) + "/config.json > " + bench.path("config.json") + "\nsed -i s,//proc,/proc, " + bench.path("config.json") +
+                      "\nhusk run -d -f " + bench.path("config.json") + " -b " + bench.path("bundle0") + " " + bench.id() + " && echo runs\n"
+                      "[ \"$before\" = \"$(see)\" ] && echo same\nhusk exec " + bench.id() + " ls /bin/busybox\n"
+                      "[ $(readlink /proc/$other/ns/mnt) = $(husk exec " + bench.id() + " readlink /proc/self/ns/mnt) ] && echo joined\nkill $other\n";
+  const auto done = bench.shell(script);
+  CHECK_MESSAGE(done.out == "runs\nsame\n/bin/busybox\njoined\n", said(done));
 }
 
 TEST_CASE("config-linux.md#user-namespace-mappings: ids inside, other ids outside") {

@@ -105,9 +105,6 @@ TEST_CASE("what this version cannot do is refused by name") {
     return spec;
   };
   auto spec = base();
-  spec.linux.net_devices = {{.host_name = "eth0"}};
-  CHECK(refusal(spec).find("/linux/netDevices") != std::string::npos);
-  spec = base();
   spec.linux.namespaces.clear();
   CHECK(refusal(spec).find("mount namespace") != std::string::npos);
 }

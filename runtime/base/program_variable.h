@@ -1,0 +1,8 @@
+// Tells a husk that was started from a detached clone of its file (runtime/self_protect.h) what the file's path is.
+#pragma once
+
+namespace husk {
+
+inline constexpr const char* kProgramVariable = "HUSK_PROGRAM";
+
+}  // namespace husk
