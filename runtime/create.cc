@@ -91,6 +91,14 @@ Result<std::optional<NotifyProxy>> make_notify(const ContainerDir& directory, co
   return std::optional{std::move(proxy)};
 }
 
+// What must not live on in the child.
+std::vector<int> ours_alone(const ContainerDir& directory, const Console& console, const std::optional<NotifyProxy>& proxy) {
+  std::vector<int> fds{directory.fd(), console.master.get()};
+  if (proxy.has_value())
+    for (const int fd : proxy->descriptors()) fds.push_back(fd);
+  return fds;
+}
+
 // Room 5.
 Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, const oci::Spec& spec, Record& record,
                                                      Rollback& undo) {
@@ -224,15 +232,13 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   const auto cgroup = TRY(make_cgroup(plan, spec, record, undo));
   TRY(make_rdt(directory, spec, record, undo));
   auto start_socket = TRY(listen_for_start(directory, through));
-  SpawnInput input{.plan = plan,
+  const SpawnInput input{.plan = plan,
                          .cgroup = *cgroup,
                          .start_socket = start_socket,
                          .console = console.child,
                          .preserve_fds = options.preserve_fds,
                          .listen_fds = options.listen_fds,
-                         .close_in_child = {directory.fd(), console.master.get()}};
-  if (proxy.has_value())
-    for (const int fd : proxy->descriptors()) input.close_in_child.push_back(fd);
+                         .close_in_child = ours_alone(directory, console, proxy)};
   auto init = TRY(clone_init(input, undo));
   record.init = TRY(process_ref(init.pid));
   TRY(join_rdt(record.rdt, init.pid));

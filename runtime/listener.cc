@@ -23,7 +23,10 @@ Result<bool> wait_for_filter(const ListenerTarget& target, const UniqueFd& fault
 }
 
 Status tell_agent(const ListenerTarget& target, const UniqueFd& listener) {
-  const auto connection = TRY(sys::connect_unix(target.path, SOCK_STREAM).during("connect to the seccomp agent"));
+  auto connected = sys::connect_unix(target.path, SOCK_STREAM);
+  // No end of the container's init: that is what "unavailable" means to create.
+  if (!connected.has_value()) return std::move(connected).error().as(Kind::denied).during("connect to the seccomp agent");
+  const auto connection = std::move(connected).value();
   return sys::send_message(connection.get(), container_process_state(target).dump(), {listener.get()})
       .during("send the seccomp listener");
 }

@@ -87,6 +87,7 @@ Result<NotifyProxy> NotifyProxy::open(const std::string& directory, const std::s
   const auto path = format_text("{}/{}", directory, kSocketName);
   (void)sys::unlinkat(AT_FDCWD, path);  // of a start that was killed
   auto listener = TRY(sys::listen_unix(path, SOCK_DGRAM, 0, 0666).during("make the container's notify socket"));
+  TRY(sys::fchmodat(AT_FDCWD, path, 0666));  // whatever our umask is: the program may be any user
   return NotifyProxy{std::move(listener), std::move(speaker)};
 }
 

@@ -198,4 +198,14 @@ Result<std::string> sibling_program(const std::string& name) {
   return path;
 }
 
+Status close_all_but(unsigned first, std::vector<int> kept) {
+  std::sort(kept.begin(), kept.end());
+  for (const int fd : kept) {
+    const auto number = static_cast<unsigned>(fd);
+    if (number > first) TRY(sys::close_range(first, number - 1, 0));
+    first = std::max(first, number + 1);
+  }
+  return sys::close_range(first, ~0U, 0);
+}
+
 }  // namespace husk

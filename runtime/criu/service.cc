@@ -1,5 +1,6 @@
 #include "criu/service.h"
 
+#include <errno.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -64,7 +65,10 @@ struct Answer {
 };
 
 Result<Answer> receive(const UniqueFd& socket) {
-  auto received = TRY(sys::receive_message(socket.get(), kMaxAnswer));
+  auto got = sys::receive_message(socket.get(), kMaxAnswer);
+  // It died with our request unread. Source: unix_release_sock() in net/unix/af_unix.c.
+  if (!got.has_value() && got.error().os_errno() == ECONNRESET) return Error{Kind::unavailable, "CRIU ended without an answer"};
+  auto received = TRY(std::move(got));
   if (received.end_of_file || received.data.empty())
     return Error{Kind::unavailable, "CRIU ended without an answer"};
   Answer answer;

@@ -4,9 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-
+#include "base/process.h"
 #include "base/sys.h"
 #include "init/credentials.h"
 #include "init/join.h"
@@ -39,15 +37,9 @@ Status enter_all(const ExecInput& input) {
 
 // Everything but stdio, what the caller hands over, and our way to talk.
 Status close_the_hosts(const ExecInput& input) {
-  std::array kept{input.channel.fd(), input.console.is_open() ? input.console.get() : input.channel.fd()};
-  std::sort(kept.begin(), kept.end());
-  auto first = static_cast<unsigned>(STDERR_FILENO + 1 + input.preserve_fds);
-  for (const int fd : kept) {
-    const auto number = static_cast<unsigned>(fd);
-    if (number > first) TRY(sys::close_range(first, number - 1, 0));
-    first = std::max(first, number + 1);
-  }
-  return sys::close_range(first, ~0U, 0);
+  std::vector<int> kept{input.channel.fd()};
+  if (input.console.is_open()) kept.push_back(input.console.get());
+  return close_all_but(static_cast<unsigned>(STDERR_FILENO + 1 + input.preserve_fds), std::move(kept));
 }
 
 Result<sys::CloneResult> clone_inside(const ExecInput& input) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/format.h"
+#include "base/process.h"
 #include "base/sys.h"
 #include "fault.h"
 #include "hooks.h"
@@ -133,6 +134,13 @@ void announce_fds(const InitInput& input, std::optional<Payload>& payload) {
   payload->envp = ArgBlock{std::move(env)};
 }
 
+// Who waits for its start may wait for long, where other processes of the container can look.
+Status close_the_hosts(const InitInput& input) {
+  if (!input.start_socket.is_open()) return ok();
+  return close_all_but(static_cast<unsigned>(STDERR_FILENO + 1 + input.preserve_fds),
+                       {input.channel.fd(), input.start_socket.get()});
+}
+
 [[noreturn]] void fail(const Channel& channel, const Error& error) {
   (void)channel.send_error(error);  // nothing better to do when the parent is gone
   ::_exit(1);
@@ -149,6 +157,7 @@ void run_init(InitInput& input) {
   if (!payload.has_value()) fail(input.channel, payload.error());
   if (!input.waits_for_go && !input.channel.expect(Step::go).has_value()) ::_exit(1);  // handshake 1, the late one
   announce_fds(input, payload.value());
+  if (const auto closed = close_the_hosts(input); !closed.has_value()) fail(input.channel, closed.error());
   (void)sys::set_parent_death_signal(0);
   if (!input.channel.send(Step::ready).has_value()) ::_exit(1);  // handshake 4
   if (!input.start_socket.is_open()) fail(input.channel, start_payload(input, input.channel, *payload.value()).error());

@@ -134,8 +134,7 @@ TEST_CASE("command lines that are wrong are usage errors, never crashes") {
     std::vector<std::string> words;
     std::string text;
   };
-  const std::vector<Row> rows{{{}, "verb"},
-                              {{"nosuchverb"}, "unknown verb"},
+  const std::vector<Row> rows{{{"nosuchverb"}, "unknown verb"},
                               {{"checkpoint", "x"}, "does not exist"},
                               {{"restore", "-b", "/nonexistent", "x"}, "config.json"},
                               {{"mounts", "x"}, "requires an argument"},

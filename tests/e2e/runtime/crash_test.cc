@@ -10,12 +10,12 @@ using namespace husk::test;
 
 namespace {
 
-// Every fault_point("…") of the source.
+// Every fault_point("…") of the source, but those of restore, which has a test of its own (it needs CRIU).
 std::set<std::string> all_points(Bench& bench) {
   const auto found = bench.shell(std::string{"grep -rhoE 'fault_point\\(\"[a-z-]+\"' "} + HUSK_SOURCE_DIR "/runtime --include=*.cc | sed 's/.*\"\\(.*\\)\"/\\1/'");
   std::set<std::string> points;
   for (const auto line : split(found.out, '\n'))
-    if (!line.empty()) points.emplace(line);
+    if (!line.empty() && !line.starts_with("restore-")) points.emplace(line);
   return points;
 }
 
@@ -135,7 +135,8 @@ TEST_CASE("kill -9 of run and exec in the foreground: the container and the proc
   REQUIRE(eventually([&] { return contains(bench.husk({"list"}).out, "running"); }));
   auto exec = bench.start({"exec", bench.id(), "/bin/sleep", "1001"}, {});
   const auto processes = [&] { return bench.husk({"ps", "--format", "json", bench.id()}).out; };
-  REQUIRE(eventually([&] { return contains(processes(), ","); }));
+  // The program itself: before that, the process on its way in ends with its husk.
+  REQUIRE(eventually([&] { return contains(bench.husk({"ps", bench.id()}).out, "sleep 1001"); }));
   const auto two = processes();
   for (auto* child : {&exec, &run}) {
     REQUIRE_OK(child->signal(SIGKILL));

@@ -110,7 +110,7 @@ TEST_CASE("sd_notify: the directory in the container is private and read-only, a
     CHECK_MESSAGE(contains(done.out, "ro,nosuid,nodev,noexec"), (done.out + done.err));
     CHECK(!contains(done.out, "shared:"));
     CHECK(contains(done.out, "Read-only file system\nnotify.sock\n"));
-    CHECK(contains(host.heard(), "READY=1"));
+    CHECK_MESSAGE(contains(host.heard(), "READY=1"), (done.out + done.err));
   }
 }
 
