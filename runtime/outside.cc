@@ -106,6 +106,7 @@ Status look_at_mounts(Look& look, const rootfs::RootfsPlan& plan) {
     }
     TRY(look.add(*mount, mount_key(i)));
     look.seen.outside.mounts.push_back(i);
+    look.seen.outside.destinations.push_back(op.to);
   }
   return ok();
 }
@@ -224,10 +225,24 @@ bool is_cgroup_mount(const rootfs::MountOp& op) {
 std::string write_outside(const Outside& outside) {
   auto json = Json::object();
   json.set("version", 1).set("mounts", numbers(outside.mounts)).set("masks", numbers(outside.masks));
+  json.set("destinations", Json{outside.destinations});
   json.set("maskedDirectories", numbers(outside.masked_directories)).set("devices", numbers(outside.devices));
   json.set("hierarchies", Json{outside.hierarchies});
   json.set("stdio", Json{std::vector<std::string>(outside.stdio.begin(), outside.stdio.end())});
   return json.dump() + "\n";
+}
+
+bool find_sources(Outside& outside, const rootfs::RootfsPlan& plan) {
+  outside.sources.clear();
+  for (const auto& destination : outside.destinations) {
+    // The last one is on top.
+    const auto found = std::find_if(plan.mounts.rbegin(), plan.mounts.rend(), [&](const auto& op) {
+      return op.act == rootfs::Act::bind && op.to == destination;
+    });
+    if (found == plan.mounts.rend()) return false;
+    outside.sources.push_back(static_cast<std::size_t>(plan.mounts.rend() - found) - 1);
+  }
+  return true;
 }
 
 Result<Outside> parse_outside(std::string_view text) {
@@ -235,6 +250,9 @@ Result<Outside> parse_outside(std::string_view text) {
   const JsonReader reader{json};
   TRY(reader.expect_object());
   Outside outside{.mounts = TRY(numbers_in(reader, "mounts"))};
+  outside.destinations = TRY(reader.find_strings("destinations"));
+  if (outside.destinations.size() != outside.mounts.size())
+    return Error{Kind::invalid, "\"/destinations\": must be as many as \"/mounts\""};
   outside.masks = TRY(numbers_in(reader, "masks"));
   outside.masked_directories = TRY(numbers_in(reader, "maskedDirectories"));
   outside.devices = TRY(numbers_in(reader, "devices"));
@@ -259,7 +277,7 @@ Result<Seen> look_outside(const rootfs::RootfsPlan& plan, pid_t init) {
 
 Status check_outside(const rootfs::RootfsPlan& plan, const Outside& outside, const rootfs::HostHandles& handles, pid_t init) {
   const auto root = TRY(open_root_of(init));
-  for (const auto index : outside.mounts) {
+  for (const auto index : outside.sources) {
     const auto& op = plan.mounts[index];
     auto good = check_mount(root, op, handles.mount_sources[index]);
     if (!good.has_value()) return std::move(good).during(format_text("{}: {} after the restore", quote(op.pointer), quote(op.to)));

@@ -1,6 +1,7 @@
 // What a container has from outside of itself: mounts, masks, device nodes, cgroup hierarchies and stdio that CRIU can
 // neither save nor make. CRIU knows each by a key that is made here from a number, never from a text of config.json
-// or of the container (CVE-2026-115520, CVE-2026-119101, CVE-2026-119614); the image directory keeps the numbers alone.
+// or of the container (CVE-2026-115520, CVE-2026-119101, CVE-2026-119614). The image directory keeps the numbers, and
+// where each mount was: that is compared with config.json's destinations and used for nothing else.
 #pragma once
 
 #include <sys/types.h>
@@ -20,7 +21,9 @@ namespace husk::runtime {
 inline constexpr const char* kOutsideFile = "husk-checkpoint.json";
 
 struct Outside {
-  std::vector<std::size_t> mounts;              // of config.json's mounts
+  std::vector<std::size_t> mounts;              // of the mounts of the config.json at the checkpoint
+  std::vector<std::string> destinations;        // parallel to mounts
+  std::vector<std::size_t> sources;             // parallel to mounts: of those of the config.json at the restore
   std::vector<std::size_t> masks;               // of maskedPaths, covered by /dev/null
   std::vector<std::size_t> masked_directories;  // of maskedPaths, covered by an empty directory
   std::vector<std::size_t> devices;             // of the plan's devices
@@ -29,6 +32,10 @@ struct Outside {
 };
 std::string write_outside(const Outside& outside);
 Result<Outside> parse_outside(std::string_view text);
+
+// Fills `sources`: an engine that moves a container to another host or name writes its mounts in an order of its own.
+// False when a mount is missing.
+bool find_sources(Outside& outside, const rootfs::RootfsPlan& plan);
 
 std::string mount_key(std::size_t index);
 std::string mask_key(std::size_t index);

@@ -50,13 +50,11 @@ Result<Outside> read_outside(const UniqueFd& images, const ContainerPlan& plan) 
   const auto fits = [](const std::vector<std::size_t>& indices, std::size_t size) {
     return std::ranges::all_of(indices, [&](auto index) { return index < size; });
   };
-  const bool binds = fits(outside.mounts, plan.rootfs.mounts.size()) &&
-                     std::ranges::all_of(outside.mounts, [&](auto i) { return plan.rootfs.mounts[i].act == rootfs::Act::bind; });
-  if (binds && fits(outside.masks, plan.rootfs.masked_paths.size()) && fits(outside.devices, plan.rootfs.devices.size()) &&
+  if (find_sources(outside, plan.rootfs) && fits(outside.masks, plan.rootfs.masked_paths.size()) && fits(outside.devices, plan.rootfs.devices.size()) &&
       fits(outside.masked_directories, plan.rootfs.masked_paths.size()))
     return outside;
   return Error{Kind::invalid, format_text("{}: the image was made with another config.json", kOutsideFile)}.hint(
-      "mounts, devices and maskedPaths must be the same, in the same order");
+      "it needs the same destinations of bind mounts, and the same devices and maskedPaths");
 }
 
 // A stopped container of this id makes room: checkpoint leaves one.

@@ -54,8 +54,8 @@ Status rehearse(const rootfs::RootfsPlan& plan) {
 
 Result<std::vector<Source>> open_sources(const rootfs::RootfsPlan& plan, const Outside& outside, const rootfs::HostHandles& handles) {
   std::vector<Source> sources;
-  for (const auto index : outside.mounts)
-    sources.push_back({.key = mount_key(index), .own = UniqueFd{}, .borrowed = handles.mount_sources[index].get()});
+  for (std::size_t i = 0; i < outside.mounts.size(); ++i)
+    sources.push_back({.key = mount_key(outside.mounts[i]), .own = UniqueFd{}, .borrowed = handles.mount_sources[outside.sources[i]].get()});
   for (const auto index : outside.masks) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(false, plan.mount_label))});
   for (const auto index : outside.masked_directories) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(true, plan.mount_label))});
   for (const auto index : outside.devices)

@@ -8,17 +8,28 @@ namespace husk::runtime {
 namespace {
 
 TEST_CASE("what is outside of a container: written and read again; keys hold numbers only") {
-  Outside outside{.mounts = {0, 7}, .masks = {1}, .masked_directories = {2}, .devices = {3}, .hierarchies = {"memory"}};
+  Outside outside{.mounts = {0, 7}, .destinations = {"/a", "/b"}, .sources = {}, .masks = {1}, .masked_directories = {2}, .devices = {3}, .hierarchies = {"memory"}};
   outside.stdio = {"pipe:[5]", "", "file[a:b]"};
   const auto again = parse_outside(write_outside(outside));
   REQUIRE_OK(again);
   CHECK(again.value().mounts == outside.mounts);
+  CHECK(again.value().destinations == outside.destinations);
   CHECK(again.value().masks == outside.masks);
   CHECK(again.value().masked_directories == outside.masked_directories);
   CHECK(again.value().devices == outside.devices);
   CHECK(again.value().hierarchies == outside.hierarchies);
   CHECK(again.value().stdio == outside.stdio);
   CHECK(mount_key(7) == "husk-mount-7");
+}
+
+TEST_CASE("an image is restored with mounts in another order, and refused when one is missing") {
+  rootfs::RootfsPlan plan;
+  plan.mounts = {{.act = rootfs::Act::fresh, .to = "/a"}, {.act = rootfs::Act::bind, .to = "/b"}, {.act = rootfs::Act::bind, .to = "/a"}};
+  Outside outside{.mounts = {5, 6}, .destinations = {"/a", "/b"}, .sources = {}};
+  CHECK(find_sources(outside, plan));
+  CHECK(outside.sources == std::vector<std::size_t>{2, 1});
+  outside.destinations.push_back("/c");
+  CHECK(!find_sources(outside, plan));
 }
 
 TEST_CASE("husk-checkpoint.json: what is no such file is refused") {
