@@ -305,7 +305,7 @@ TEST_CASE("restore refuses an image of another config.json and one that is no im
   CHECK(none.status.code == 1);
   CHECK_MESSAGE(contains(none.err, "husk checkpoint"), none.err);
   REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("image") + "/husk-checkpoint.json",
-                              R"({"mounts":[9999],"masks":[],"maskedDirectories":[],"devices":[],"hierarchies":[],"stdio":["","",""]})"));
+                              R"({"mounts":[3],"destinations":["/nowhere"],"masks":[],"maskedDirectories":[],"devices":[],"hierarchies":[],"stdio":["","",""]})"));
   const auto other = bench.husk({"restore", "-d", "-b", bundle, "--image-path", bench.path("image"), bench.id()});
   CHECK(other.status.code == 1);
   CHECK_MESSAGE(contains(other.err, "another config.json"), other.err);
