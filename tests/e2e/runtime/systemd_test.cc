@@ -20,7 +20,7 @@ bool has_systemd() { return path_exists("/run/systemd/private") && path_exists("
 
 struct SystemdBench : Bench {
   std::string slice = "husktest" + random_hex(4) + ".slice";
-  ~SystemdBench() { (void)shell("systemctl stop " + slice); }
+  ~SystemdBench() { (void)shell("systemctl kill --signal=KILL " + slice + "; systemctl stop " + slice); }
 
   std::string scope_bundle(const std::vector<std::string>& args, const Change& change = {}) {
     return bundle(args, [&](oci::Spec& spec) {
