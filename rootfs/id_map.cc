@@ -15,23 +15,23 @@
 namespace husk::rootfs {
 namespace {
 
-std::string map_text(const std::vector<oci::IdMapping>& mappings) {
-  std::string text;
-  for (const auto& item : mappings) text += format_text("{} {} {}\n", item.container_id, item.host_id, item.size);
-  return text;
-}
-
 // A process can be the only member of a new namespace until its /proc files are written and opened.
 Result<UniqueFd> fill(pid_t pid, const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids) {
   const auto directory = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}", pid), O_PATH | O_DIRECTORY));
-  TRY(write_existing(directory.get(), "uid_map", map_text(uids)).during("write uid map of an idmapped mount").hint(
+  TRY(write_existing(directory.get(), "uid_map", id_map_text(uids)).during("write uid map of an idmapped mount").hint(
       "mappings must not overlap and need CAP_SETUID"));
-  TRY(write_existing(directory.get(), "gid_map", map_text(gids)).during("write gid map of an idmapped mount").hint(
+  TRY(write_existing(directory.get(), "gid_map", id_map_text(gids)).during("write gid map of an idmapped mount").hint(
       "mappings must not overlap and need CAP_SETGID"));
   return sys::openat(directory.get(), "ns/user", O_RDONLY);
 }
 
 }  // namespace
+
+std::string id_map_text(const std::vector<oci::IdMapping>& mappings) {
+  std::string text;
+  for (const auto& item : mappings) text += format_text("{} {} {}\n", item.container_id, item.host_id, item.size);
+  return text;
+}
 
 Result<UniqueFd> open_id_map(const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids) {
   auto gate = TRY(sys::pipe2());

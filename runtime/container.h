@@ -77,7 +77,7 @@ Result<int> wait_for_container(const StateStore& store, const ContainerId& id);
 Result<bool> wait_until_over(const UniqueFd& pidfd, int timeout_ms);
 
 // Changes limits of a container that has not stopped: all of `change` or nothing, and the saved config.json with
-// them. Zero and absent mean "as it is"; device rules stay as created.
+// them. Zero and absent mean "as it is"; a device list takes the place of the one in force.
 Status update_container(const StateStore& store, const ContainerId& id, const oci::Resources& change);
 // The same for the resctrl group of a container with linux.intelRdt; "" leaves a part as it is.
 Status update_rdt(const StateStore& store, const ContainerId& id, const std::string& l3_cache_schema, const std::string& mem_bw_schema);

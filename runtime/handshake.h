@@ -8,7 +8,7 @@
 //   5 parent → child  start (exec only; create: through the start socket; run goes on by itself)
 //   6 child → parent  startContainer hooks ran, the program is next (not in exec, which has no hooks)
 // A new network namespace is made by the parent, side by side with the child's mounts, and comes before 1.
-// Before the exec, a filter with a listener makes an offer (seccomp/listener.h).
+// Before the exec, a filter with a listener makes an offer (listener.h).
 // Warnings and one error may come from the child at any time; end of file means it died, or ran its
 // program when 4 came before.
 #pragma once

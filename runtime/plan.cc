@@ -1,7 +1,5 @@
 #include "plan.h"
 
-#include <linux/sched.h>
-
 #include <algorithm>
 
 #include "base/format.h"
@@ -59,11 +57,6 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
   if (!spec.root.has_value()) return Error{Kind::invalid, "\"/root\": is missing"};
   ContainerPlan plan{.id = options.id.text(), .bundle = options.bundle};
   plan.namespaces = TRY(plan_namespaces(spec));
-  // Going back to the host's network needs rights over its owner, which a user namespace does not have.
-  if (plan.namespaces.parallel_network && is_rootless()) {
-    plan.namespaces.parallel_network = false;
-    plan.namespaces.clone_flags |= CLONE_NEWNET;
-  }
   plan.cgroup = TRY(cgroups::make_plan(spec.linux.cgroups_path, spec.linux.resources, plan.id, options.driver,
                                        {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
                                         .annotations = spec.annotations}));

@@ -19,14 +19,6 @@ namespace {
 
 constexpr unsigned kCloneFlags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 
-Result<std::vector<std::string>> own_arguments() {
-  const auto text = TRY(read_file("/proc/self/cmdline"));
-  std::vector<std::string> arguments;
-  for (const auto part : split(text, '\0')) arguments.emplace_back(part);
-  if (!arguments.empty()) arguments.pop_back();  // after the last terminator
-  return arguments;
-}
-
 Result<bool> is_on_readonly_mount() {
   const auto exe = TRY(sys::openat(AT_FDCWD, "/proc/self/exe", O_PATH));
   const auto info = TRY(sys::fstatfs(exe.get()));

@@ -15,6 +15,7 @@
 #include "init/init.h"
 #include "init/join.h"
 #include "listener.h"
+#include "rootfs/id_map.h"
 #include "init/loopback.h"
 #include "labels.h"
 
@@ -77,18 +78,12 @@ Status make_network(const Channel& channel) {
   return done;
 }
 
-std::string map_text(const std::vector<oci::IdMapping>& mappings) {
-  std::string text;
-  for (const auto& item : mappings) text += format_text("{} {} {}\n", item.container_id, item.host_id, item.size);
-  return text;
-}
-
 Status write_id_maps(const NamespacePlan& plan, pid_t pid) {
   if (!plan.new_user) return ok();
   const auto directory = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}", pid), O_PATH | O_DIRECTORY));
-  TRY(write_existing(directory.get(), "gid_map", map_text(plan.gid_mappings)).during("write gid map").hint(
+  TRY(write_existing(directory.get(), "gid_map", rootfs::id_map_text(plan.gid_mappings)).during("write gid map").hint(
       "mappings must not overlap and need CAP_SETGID"));
-  return write_existing(directory.get(), "uid_map", map_text(plan.uid_mappings)).during("write uid map").hint(
+  return write_existing(directory.get(), "uid_map", rootfs::id_map_text(plan.uid_mappings)).during("write uid map").hint(
       "mappings must not overlap and need CAP_SETUID");
 }
 

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "handshake.h"
 #include "init/credentials.h"
+#include "rootfs/id_map.h"
 #include "rootless.h"
 
 namespace husk::runtime {
@@ -21,12 +22,6 @@ namespace {
 
 constexpr const char* kMarker = "HUSK_USER_NAMESPACE";
 using Mappings = std::vector<oci::IdMapping>;
-
-std::string map_text(const Mappings& mappings) {
-  std::string text;
-  for (const auto& item : mappings) text += format_text("{} {} {}\n", item.container_id, item.host_id, item.size);
-  return text;
-}
 
 // What the kernel lets everybody map: the own id, alone.
 bool is_own_id(const Mappings& mappings, std::uint32_t own) {
@@ -60,8 +55,8 @@ Status map_by_programs(pid_t pid, const oci::Linux& linux) {
 // CVE-2014-8989: who may not drop groups outside must not be able to inside; the kernel asks for it.
 Status map_own_ids(const oci::Linux& linux) {
   TRY(write_existing(AT_FDCWD, "/proc/self/setgroups", "deny"));
-  TRY(write_existing(AT_FDCWD, "/proc/self/gid_map", map_text(linux.gid_mappings)).during("write gid map"));
-  return write_existing(AT_FDCWD, "/proc/self/uid_map", map_text(linux.uid_mappings)).during("write uid map");
+  TRY(write_existing(AT_FDCWD, "/proc/self/gid_map", rootfs::id_map_text(linux.gid_mappings)).during("write gid map"));
+  return write_existing(AT_FDCWD, "/proc/self/uid_map", rootfs::id_map_text(linux.uid_mappings)).during("write uid map");
 }
 
 Status unshare_user() {
@@ -89,10 +84,7 @@ Status make_with_programs(const oci::Linux& linux) {
 }
 
 Status start_anew(int inherited, const char* marker) {
-  const auto text = TRY(read_file("/proc/self/cmdline"));
-  std::vector<std::string> words;
-  for (const auto part : split(text, '\0')) words.emplace_back(part);
-  if (!words.empty()) words.pop_back();  // after the last terminator
+  auto words = TRY(own_arguments());
   auto environment = current_environment();
   environment.push_back(marker);
   for (int i = 0; i < inherited; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));

@@ -261,9 +261,17 @@ Status fill(const std::vector<Hierarchy>& hierarchies, const Plan& plan, const s
   return write_targets(targets).during("write cgroup limits");
 }
 
-}  // namespace
+Status move_into(const std::vector<Hierarchy>& hierarchies, const std::string& path, pid_t process) {
+  for (const auto& hierarchy : hierarchies) {
+    const auto file = hierarchy.mount + path + "/cgroup.procs";
+    const auto moved = write_existing(AT_FDCWD, file, std::to_string(process));
+    if (!moved.has_value()) return explain(moved.error(), file);
+  }
+  return ok();
+}
 
-Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
+// With `process`: systemd may have made the cgroup round it already.
+Result<std::unique_ptr<Cgroup>> make(const Plan& plan, std::optional<pid_t> process) {
   auto hierarchies = TRY(read_hierarchies());
   auto files = plan.files;
   const auto device_lines = TRY(device_files(plan.device_rules));
@@ -276,39 +284,21 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
     const auto fresh = make_cgroup(hierarchy.mount, plan.path, made);
     if (fresh.has_value()) continue;
     if (fresh.error().kind() != Kind::exists) return fresh.error();
-    TRY(adopt_empty(hierarchy.mount + plan.path));
+    if (!process.has_value()) TRY(adopt_empty(hierarchy.mount + plan.path));
   }
   TRY(fill(hierarchies, plan, targets));
+  if (process.has_value()) TRY(move_into(hierarchies, plan.path, *process));
   rollback.commit();
-  std::erase_if(made, [&plan](const std::string& directory) { return directory.ends_with(plan.path); });
-  return std::unique_ptr<Cgroup>{
-      std::make_unique<CgroupV1>(plan.path, std::move(hierarchies), std::move(made))};
-}
-
-Result<std::unique_ptr<Cgroup>> join(const Plan& plan, pid_t process) {
-  auto hierarchies = TRY(read_hierarchies());
-  auto files = plan.files;
-  const auto device_lines = TRY(device_files(plan.device_rules));
-  files.insert(files.end(), device_lines.begin(), device_lines.end());
-  const auto targets = TRY(targets_of(hierarchies, plan.path, files));
-  std::vector<std::string> made;
-  Rollback rollback;
-  rollback.on_failure([&made] { remove_empty({made.rbegin(), made.rend()}); });
-  for (const auto& hierarchy : hierarchies) {
-    const auto fresh = make_cgroup(hierarchy.mount, plan.path, made);
-    if (!fresh.has_value() && fresh.error().kind() != Kind::exists) return fresh.error();
-  }
-  TRY(fill(hierarchies, plan, targets));
-  for (const auto& hierarchy : hierarchies) {
-    const auto file = hierarchy.mount + plan.path + "/cgroup.procs";
-    const auto moved = write_existing(AT_FDCWD, file, std::to_string(process));
-    if (!moved.has_value()) return explain(moved.error(), file);
-  }
-  rollback.commit();
-  // The parents are slices: systemd's where it manages the hierarchy, ours elsewhere.
+  // What is left are the parents; of a scope they are slices: systemd's where it manages the hierarchy, ours elsewhere.
   std::erase_if(made, [&plan](const std::string& directory) { return directory.ends_with(plan.path); });
   return std::unique_ptr<Cgroup>{std::make_unique<CgroupV1>(plan.path, std::move(hierarchies), std::move(made))};
 }
+
+}  // namespace
+
+Result<std::unique_ptr<Cgroup>> create(const Plan& plan) { return make(plan, std::nullopt); }
+
+Result<std::unique_ptr<Cgroup>> join(const Plan& plan, pid_t process) { return make(plan, process); }
 
 Result<std::unique_ptr<Cgroup>> open(const std::string& path) {
   auto hierarchies = TRY(read_hierarchies());

@@ -97,6 +97,14 @@ std::vector<std::string> current_environment() {
   return items;
 }
 
+Result<std::vector<std::string>> own_arguments() {
+  const auto text = TRY(read_file("/proc/self/cmdline"));
+  std::vector<std::string> arguments;
+  for (const auto part : split(text, '\0')) arguments.emplace_back(part);
+  if (!arguments.empty()) arguments.pop_back();  // after the last terminator
+  return arguments;
+}
+
 Child& Child::operator=(Child&& other) noexcept {
   std::swap(pid_, other.pid_);
   std::swap(pidfd_, other.pidfd_);

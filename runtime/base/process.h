@@ -33,6 +33,7 @@ class ArgBlock {
 };
 
 std::vector<std::string> current_environment();
+Result<std::vector<std::string>> own_arguments();  // from /proc/self/cmdline
 
 struct ExitStatus {
   int code = 0;    // exit code, or 128 + signal

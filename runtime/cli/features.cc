@@ -1,11 +1,8 @@
 #include "oci-spec/features.h"
 
-#include <unistd.h>
-
 #include <array>
 
 #include "base/process.h"
-#include "base/sys.h"
 #include "capabilities.h"
 #include "cli/verb.h"
 #include "rootfs/mount_options.h"
@@ -16,15 +13,11 @@ namespace {
 
 constexpr std::array kOptions{kHelpOption};
 
-bool has_husk_criu() {
-  const auto program = sibling_program("husk-criu");
-  return program.has_value() && sys::access(program.value(), X_OK).has_value();
-}
-
 // Source: runtime-spec features.md.
 Result<int> run_features(const Globals&, const Parsed& parsed) {
   TRY(parsed.at_most(0));
   const bool has_systemd = sibling_program("husk-scope").has_value();
+  const bool has_criu = sibling_program("husk-criu").has_value();
   const auto seccomp = runtime::seccomp_support();
   const oci::FeatureFacts facts{.mount_options = rootfs::mount_option_names(),
                                 .capabilities = runtime::capability_names(),
@@ -47,7 +40,7 @@ Result<int> run_features(const Globals&, const Parsed& parsed) {
                                 .net_devices = true,
                                 .annotations = {{"io.github.seccomp.libseccomp.version", seccomp.library_version},
                                                 {"husk.version", HUSK_VERSION},
-                                                {"husk.checkpoint.enabled", has_husk_criu() ? "true" : "false"}},
+                                                {"husk.checkpoint.enabled", has_criu ? "true" : "false"}},
                                 .potentially_unsafe_annotations = {"org.criu.config", "org.systemd.property."}};
   TRY(print(oci::features_json(facts).dump(2) + "\n"));
   return 0;

@@ -131,17 +131,15 @@ Result<int> run_sibling(const std::string& name, const Arguments& arguments) {
   return failed.error();
 }
 
-Status close_all_but(int fd) {
-  if (fd <= STDERR_FILENO) return sys::close_range(STDERR_FILENO + 1, ~0U, 0);
-  TRY(sys::set_cloexec(fd, true).during("--status-fd"));
-  if (fd > STDERR_FILENO + 1) TRY(sys::close_range(STDERR_FILENO + 1, static_cast<unsigned>(fd - 1), 0));
-  return sys::close_range(static_cast<unsigned>(fd + 1), ~0U, 0);
+Status keep_status_fd(int fd) {
+  if (fd > STDERR_FILENO) TRY(sys::set_cloexec(fd, true).during("--status-fd"));
+  return close_all_but(STDERR_FILENO + 1, {fd});
 }
 
 // Only what the caller hands over on purpose stays open (CVE-2024-21626); it reaches the program
 // and no hook.
 Status close_stray_descriptors(const Verb& verb, const Parsed& parsed) {
-  if (parsed.has("status-fd")) return close_all_but(TRY(parsed.number("status-fd", 0)));
+  if (parsed.has("status-fd")) return keep_status_fd(TRY(parsed.number("status-fd", 0)));
   int kept = 0;
   if (verb.keeps_descriptors) {
     const int preserved = TRY(parsed.number("preserve-fds", 0));

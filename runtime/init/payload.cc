@@ -209,7 +209,7 @@ Status offer_listener(Payload& payload, const Channel& channel) {
 namespace {
 
 // The filter is on: whatever it does to a system call, none is made. Touching the page is the message, and stops us
-// until seccomp/listener.cc has filled it. When the other side is gone it is filled with zeroes: no agent, no program.
+// until listener.cc has filled it. When the other side is gone it is filled with zeroes: no agent, no program.
 void wait_for_agent(const Gate& gate, int listener) {
   const auto number = static_cast<std::size_t>(listener);
   if (number >= kMostDescriptors || *static_cast<volatile char*>(gate.memory + number * gate.page) != kAgentHasIt) __builtin_trap();
