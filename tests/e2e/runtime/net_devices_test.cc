@@ -38,7 +38,9 @@ TEST_CASE("config-linux.md#configLinuxNetworkDevices: veth and macvlan come into
   REQUIRE_DEVICES();
   Bench bench;
   const auto bundle = device_bundle(bench, {{.host_name = "v0", .name = "data"}, {.host_name = "mv0", .name = "mac%d"}});
-  const auto done = in_network(bench, "husk run -d -b " + bundle + " " + bench.id() + "\ninside " + bench.id() + " ip addr\n"
+  // The kernel tells the state of a link a moment after it is up (linkwatch).
+  const auto settle = "for i in $(seq 100); do inside " + bench.id() + " ip addr | grep -q 'state DOWN' || break; sleep 0.05; done\n";
+  const auto done = in_network(bench, "husk run -d -b " + bundle + " " + bench.id() + "\n" + settle + "inside " + bench.id() + " ip addr\n"
                                       "! ip link show v0 2>/dev/null\n! ip link show mv0 2>/dev/null\nhusk delete -f " + bench.id() +
                                       "\n! ip link show v0 2>/dev/null\necho end\n");
   CAPTURE(done.err);
