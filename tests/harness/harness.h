@@ -19,6 +19,9 @@ namespace husk::test {
 // Counts a test as skipped. Only for what the machine lacks (root, a cgroup version, a tool).
 void record_skip(const std::string& test, const std::string& reason);
 
+// The top of the source tree, absolute. One file knows it, so that the others compile alike in every clone.
+std::string source_dir();
+
 // A directory under /tmp (or $TMPDIR), removed at the end.
 class TempDir {
  public:

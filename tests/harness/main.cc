@@ -14,6 +14,8 @@ void record_skip(const std::string& test, const std::string& reason) {
   std::printf("SKIP %s: %s\n", test.c_str(), reason.c_str());
 }
 
+std::string source_dir() { return HUSK_SOURCE_DIR; }
+
 }  // namespace husk::test
 
 int main(int argc, char** argv) {

@@ -1,4 +1,4 @@
-// The tree under HUSK_SOURCE_DIR as text, for the rules of this folder.
+// The source tree as text, for the rules of this folder.
 #pragma once
 
 #include <initializer_list>

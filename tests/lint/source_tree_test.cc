@@ -11,7 +11,7 @@ namespace husk::lint {
 namespace {
 
 void walk(const std::string& folder, std::vector<SourceFile>& into) {
-  const auto root = std::string{HUSK_SOURCE_DIR} + "/" + folder;
+  const auto root = test::source_dir() + "/" + folder;
   const auto fd = sys::openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY);
   REQUIRE_OK(fd);
   auto entries = sys::list_dir(fd.value().get());

@@ -102,7 +102,7 @@ class Bed {
     auto pipe = sys::pipe2();
     REQUIRE_OK(pipe);
     const auto husk = runtime == Runtime::real ? husk::test::program("husk")
-                                               : std::string{HUSK_SOURCE_DIR "/tests/e2e/monitor/fake_husk"};
+                                               : husk::test::source_dir() + "/tests/e2e/monitor/fake_husk";
     auto child = spawn({.path = husk::test::program("husk-monitor"),
                         .arguments = {"husk-monitor", "--pod-id", "pod1", "--dir", dir(), "--husk", husk,
                                       "--runtime-root", dir_ / "state"},

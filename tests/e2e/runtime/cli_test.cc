@@ -53,7 +53,7 @@ std::vector<std::string> verbs_in(const std::string& help) {
 
 // A manual page as its reader has it: escaped dashes are dashes.
 std::string man_page(const std::string& name) {
-  const auto text = read_file(HUSK_SOURCE_DIR "/man/" + name + ".1");
+  const auto text = read_file(source_dir() + "/man/" + name + ".1");
   REQUIRE_OK(text);
   std::string plain;
   for (std::size_t i = 0; i < text.value().size(); ++i)

@@ -12,7 +12,7 @@ namespace {
 
 // Every fault_point("…") of the source, but those of restore, which has a test of its own (it needs CRIU).
 std::set<std::string> all_points(Bench& bench) {
-  const auto found = bench.shell(std::string{"grep -rhoE 'fault_point\\(\"[a-z-]+\"' "} + HUSK_SOURCE_DIR "/runtime --include=*.cc | sed 's/.*\"\\(.*\\)\"/\\1/'");
+  const auto found = bench.shell(std::string{"grep -rhoE 'fault_point\\(\"[a-z-]+\"' "} + source_dir() + "/runtime --include=*.cc | sed 's/.*\"\\(.*\\)\"/\\1/'");
   std::set<std::string> points;
   for (const auto line : split(found.out, '\n'))
     if (!line.empty() && !line.starts_with("restore-")) points.emplace(line);

@@ -106,7 +106,7 @@ TEST_CASE("values that cannot work are refused before anything starts") {
 }
 
 TEST_CASE("man/huskd.toml.5 documents every key, and no other") {
-  const auto page = read_file(std::string{HUSK_SOURCE_DIR} + "/man/huskd.toml.5");
+  const auto page = read_file(husk::test::source_dir() + "/man/huskd.toml.5");
   REQUIRE_OK(page);
   for (const auto* table : {"", "log", "runtime", "network", "images"}) {
     const auto text = *table == '\0' ? std::string{"nothing = 1"} : format_text("[{}]\nnothing = 1", table);

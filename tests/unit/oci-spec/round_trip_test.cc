@@ -5,7 +5,7 @@ namespace husk::oci {
 namespace {
 
 std::string fixture(const std::string& name) {
-  const auto text = read_file(std::string{HUSK_SOURCE_DIR} + "/tests/fixtures/config/" + name);
+  const auto text = read_file(husk::test::source_dir() + "/tests/fixtures/config/" + name);
   REQUIRE_OK(text);
   return text.value();
 }

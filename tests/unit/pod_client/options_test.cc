@@ -96,7 +96,7 @@ TEST_CASE("verbs: no letter or name means two options") {
 }
 
 TEST_CASE("manual page: every verb and option of --help stands in husk-pod.1, and no other") {
-  auto page = read_file(HUSK_SOURCE_DIR "/man/husk-pod.1");
+  auto page = read_file(husk::test::source_dir() + "/man/husk-pod.1");
   REQUIRE_OK(page);
   std::string text;
   for (const char c : page.value())

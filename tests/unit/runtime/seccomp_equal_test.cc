@@ -79,7 +79,7 @@ std::optional<Difference> compare(const Program& ours, const Program& theirs, st
 }
 
 oci::Seccomp default_profile() {
-  const auto text = read_file(HUSK_SOURCE_DIR "/tests/bench/seccomp.json");
+  const auto text = read_file(husk::test::source_dir() + "/tests/bench/seccomp.json");
   REQUIRE_OK(text);
   const auto spec = oci::parse_config(R"({"ociVersion":"1.0.0","root":{"path":"/"},"linux":{"seccomp":)" + text.value() + "}}");
   REQUIRE_OK(spec);

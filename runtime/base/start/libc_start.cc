@@ -1,0 +1,107 @@
+// The C library's start without its survey of the processor: __libc_start_main of a static glibc asks CPUID some
+// 80 times, for the sizes of all caches and the variants of its string functions. In a virtual machine each of
+// them traps (0.1 to 0.7 ms for one start); husk lives for two milliseconds and copies no long memory. Here the
+// steps are those of glibc's own (csu/libc-start.c of 2.36, the part without SHARED), in its order, without
+// ARCH_INIT_CPU_FEATURES: string functions then are those that every x86-64 has.
+// Only for the version that CMakeLists.txt names. With another the linker takes libc.a's own start.
+#include <elf.h>
+#include <link.h>
+
+#include <cstdint>
+#include <cstdlib>
+
+#if !defined(__x86_64__) || !defined(__GLIBC__) || __GLIBC__ != 2 || __GLIBC_MINOR__ != 36
+#error "the start of another C library: take its own"
+#endif
+
+extern "C" {
+#pragma GCC visibility push(hidden)
+// What libc-start.o of libc.a calls; none of it is an interface, which is why the version is checked.
+extern char** __environ;
+extern void* __libc_stack_end;
+extern void* _dl_random;
+extern int __libc_enable_secure;
+void _dl_aux_init(ElfW(auxv_t) *);
+void __tunables_init(char** environment);
+void _dl_relocate_static_pie();
+void __libc_setup_tls();
+void __libc_early_init(bool initial);
+void __libc_init_first(int argc, char** argv, char** environment);
+void __libc_check_standard_fds();
+int __cxa_atexit(void (*function)(void*), void* argument, void* dso);
+void _init();
+void _fini();
+
+using Initialiser = void (*)(int, char**, char**);
+using Finaliser = void (*)();
+extern Initialiser __preinit_array_start[];
+extern Initialiser __preinit_array_end[];
+extern Initialiser __init_array_start[];
+extern Initialiser __init_array_end[];
+extern Finaliser __fini_array_start[];
+extern Finaliser __fini_array_end[];
+[[gnu::weak]] extern const ElfW(Rela) __rela_iplt_start[];
+[[gnu::weak]] extern const ElfW(Rela) __rela_iplt_end[];
+
+// Where memcpy and memset change their way, in bytes: what glibc's sysdeps/x86/cacheinfo.h begins with.
+long __x86_data_cache_size_half = 32 * 1024 / 2;
+long __x86_data_cache_size = 32 * 1024;
+long __x86_shared_cache_size_half = 1024 * 1024 / 2;
+long __x86_shared_cache_size = 1024 * 1024;
+long __x86_shared_non_temporal_threshold = 1024 * 1024 * 3 / 4;
+long __x86_rep_movsb_threshold = 2048;
+long __x86_rep_stosb_threshold = 2048;
+long __x86_rep_movsb_stop_threshold = 1024 * 1024 * 3 / 4;
+int __x86_string_control = 0;
+#pragma GCC visibility pop
+
+int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
+                      void (*rtld_fini)(), void* stack_end);
+}
+
+namespace {
+
+void call_finalisers(void*) {
+  for (auto i = __fini_array_end - __fini_array_start; i > 0; --i) __fini_array_start[i - 1]();
+  _fini();
+}
+
+// R_X86_64_IRELATIVE of a program that is static without being position independent.
+void apply_indirect_relocations() {
+  for (auto rela = __rela_iplt_start; rela < __rela_iplt_end; ++rela) {
+    const auto resolver = reinterpret_cast<ElfW(Addr) (*)()>(rela->r_addend);
+    *reinterpret_cast<ElfW(Addr)*>(rela->r_offset) = resolver();
+  }
+}
+
+void call_initialisers(int argc, char** argv) {
+  for (auto each = __preinit_array_start; each != __preinit_array_end; ++each) (*each)(argc, argv, __environ);
+  _init();
+  for (auto each = __init_array_start; each != __init_array_end; ++each) (*each)(argc, argv, __environ);
+}
+
+}  // namespace
+
+extern "C" int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
+                                 void (*rtld_fini)(), void* stack_end) {
+  __environ = argv + argc + 1;
+  __libc_stack_end = stack_end;
+  char** end = __environ;
+  while (*end != nullptr) ++end;
+  _dl_aux_init(reinterpret_cast<ElfW(auxv_t)*>(end + 1));
+  __tunables_init(__environ);
+  _dl_relocate_static_pie();
+  apply_indirect_relocations();
+  __libc_setup_tls();
+  // tcbhead_t: stack_guard at 0x28, its lowest byte 0 so that no text runs over it; pointer_guard at 0x30.
+  const auto* random = static_cast<const std::uintptr_t*>(_dl_random);
+  __asm__ volatile("movq %0, %%fs:0x28" : : "r"(random[0] & ~std::uintptr_t{0xff}));
+  __asm__ volatile("movq %0, %%fs:0x30" : : "r"(random[1]));
+  if (rtld_fini != nullptr) __cxa_atexit(reinterpret_cast<void (*)(void*)>(rtld_fini), nullptr, nullptr);
+  __libc_early_init(true);
+  __libc_init_first(argc, argv, __environ);
+  __cxa_atexit(call_finalisers, nullptr, nullptr);
+  if (__libc_enable_secure != 0) __libc_check_standard_fds();
+  call_initialisers(argc, argv);
+  std::exit(main(argc, argv, __environ));
+}
