@@ -53,10 +53,14 @@ Result<Service> start(const std::string& program, const Request& request) {
   return Service{.socket = std::move(pair.first), .pidfd = std::move(clone.pidfd)};
 }
 
+Error no_answer() { return {Kind::unavailable, "CRIU ended without an answer"}; }
+
 Status send(const UniqueFd& socket, const rpc::criu_req& message) {
   std::string bytes;
   if (!message.SerializeToString(&bytes)) return Error{Kind::internal, "the request to CRIU is incomplete"};
-  return sys::send_message(socket.get(), bytes).during("talk to CRIU");
+  auto sent = sys::send_message(socket.get(), bytes);
+  if (!sent.has_value() && sent.error().os_errno() == EPIPE) return no_answer();  // it died before we spoke
+  return std::move(sent).during("talk to CRIU");
 }
 
 struct Answer {
@@ -67,10 +71,9 @@ struct Answer {
 Result<Answer> receive(const UniqueFd& socket) {
   auto got = sys::receive_message(socket.get(), kMaxAnswer);
   // It died with our request unread. Source: unix_release_sock() in net/unix/af_unix.c.
-  if (!got.has_value() && got.error().os_errno() == ECONNRESET) return Error{Kind::unavailable, "CRIU ended without an answer"};
+  if (!got.has_value() && got.error().os_errno() == ECONNRESET) return no_answer();
   auto received = TRY(std::move(got));
-  if (received.end_of_file || received.data.empty())
-    return Error{Kind::unavailable, "CRIU ended without an answer"};
+  if (received.end_of_file || received.data.empty()) return no_answer();
   Answer answer;
   if (received.truncated || !answer.message.ParseFromString(received.data))
     return Error{Kind::internal, "CRIU's answer is not understood"};
