@@ -133,17 +133,57 @@ bool is_of_no_network(const MountOp& op) {
   return op.act != Act::fresh || std::find(kTypes.begin(), kTypes.end(), op.type) != kTypes.end();
 }
 
-Status apply_mounts(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, const EnterNetwork& enter_network) {
-  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
-    const auto& op = plan.mounts[i];
-    if (!is_of_no_network(op)) TRY(enter_network());
-    auto done = apply_one(plan, handles, ground, i);
-    if (done.has_value()) continue;
-    const auto& what = op.act == Act::fresh ? op.type : op.from;
-    return std::move(done).during(format_text("{}: mount {} on {}", quote(op.pointer), quote(what), quote(op.to)));
-  }
-  return ok();
+Status apply_mount(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, std::size_t index) {
+  auto done = apply_one(plan, handles, ground, index);
+  if (done.has_value()) return done;
+  const auto& op = plan.mounts[index];
+  const auto& what = op.act == Act::fresh ? op.type : op.from;
+  return std::move(done).during(format_text("{}: mount {} on {}", quote(op.pointer), quote(what), quote(op.to)));
 }
+
+// The network namespace is made by somebody else, side by side with us (runtime/spawn.h). What needs it waits, and so
+// does what comes after it in config.json, but for what cannot meet it: names in an empty tmpfs of ours, where no link
+// of the image leads away, and masks in a /proc of ours.
+class Waiting {
+ public:
+  explicit Waiting(const RootfsPlan& plan) : plan_{plan} {}
+  void add(std::size_t index) { mounts_.push_back(index); }
+  const std::vector<std::size_t>& mounts() const { return mounts_; }
+
+  bool meets(const std::string& path) const {
+    return std::any_of(mounts_.begin(), mounts_.end(), [&](std::size_t index) {
+      const auto& to = plan_.mounts[index].to;
+      return to == path || is_below(to, path) || is_below(path, to);
+    });
+  }
+  bool concerns(const MountOp& op, const Ground& ground) const {
+    if (mounts_.empty()) return !is_of_no_network(op);
+    return op.act != Act::fresh || !is_of_no_network(op) || !is_in_empty_tmpfs(op.to, ground) || meets(op.to);
+  }
+  bool concerns_devices(const Ground& ground) const {
+    if (mounts_.empty()) return false;
+    const bool all_in_dev = std::all_of(plan_.devices.begin(), plan_.devices.end(),
+                                        [](const auto& device) { return is_below(device.path, "/dev"); });
+    return !all_in_dev || !is_empty_tmpfs("/dev", ground) || meets("/dev");
+  }
+  bool concerns_path(const std::string& path, const Ground& ground) const {
+    if (mounts_.empty()) return false;
+    return std::none_of(ground.kernel.begin(), ground.kernel.end(),
+                        [&](const auto& item) { return is_below(path, item.path) && !meets(item.path); });
+  }
+
+ private:
+  bool is_empty_tmpfs(const std::string& path, const Ground& ground) const {
+    return ground.find_own(path) != nullptr &&
+           std::none_of(plan_.mounts.begin(), plan_.mounts.end(), [&](const auto& op) { return op.copy_up && op.to == path; });
+  }
+  bool is_in_empty_tmpfs(const std::string& path, const Ground& ground) const {
+    return is_empty_tmpfs(path.substr(0, path.rfind('/')), ground);
+  }
+
+  const RootfsPlan& plan_;
+  std::vector<std::size_t> mounts_;
+};
 
 // Modes in config.json are meant as they stand.
 class NoUmask {
@@ -157,16 +197,33 @@ class NoUmask {
   mode_t before_;
 };
 
+Status apply_devices(const RootfsPlan& plan, const Ground& ground, UniqueFd& dev) {
+  if (plan.default_devices) dev = TRY(open_dev(ground));
+  return make_devices(plan, ground, dev);
+}
+
 Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, UniqueFd& dev, const EnterNetwork& enter_network) {
   const NoUmask no_umask;
-  TRY(apply_mounts(plan, handles, ground, enter_network));
-  if (plan.default_devices) dev = TRY(open_dev(ground));
-  TRY(make_devices(plan, ground, dev));
+  Waiting waiting{plan};
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    if (waiting.concerns(plan.mounts[i], ground))
+      waiting.add(i);
+    else
+      TRY(apply_mount(plan, handles, ground, i));
+  }
+  const bool devices_wait = waiting.concerns_devices(ground);
+  if (!devices_wait) TRY(apply_devices(plan, ground, dev));
+  PathCovers covers{plan, ground};
+  const auto early = [&](const std::string& path) { return !waiting.concerns_path(path, ground); };
+  std::vector<std::string> covered;
+  TRY(covers.put([&](const std::string& path) { return early(path) && (covered.push_back(path), true); }));
+  TRY(enter_network());
+  for (const auto index : waiting.mounts()) TRY(apply_mount(plan, handles, ground, index));
+  if (devices_wait) TRY(apply_devices(plan, ground, dev));
   for (const auto& item : ground.own)
     if (item.read_only_later)
       TRY(sys::mount_setattr(item.mount.get(), "", AT_EMPTY_PATH, {.set = MOUNT_ATTR_RDONLY}));
-  TRY(make_paths_readonly(plan, ground));
-  return mask_paths(plan, ground);
+  return covers.put([&](const std::string& path) { return std::find(covered.begin(), covered.end(), path) == covered.end(); });
 }
 
 }  // namespace
@@ -179,7 +236,6 @@ Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles, const 
   Ground ground{.root = root, .own = {}, .kernel = {}};
   UniqueFd dev;
   TRY(fill(plan, handles, ground, dev, enter_network));
-  TRY(enter_network());
   TRY(sys::fchdir(root.fd()));  // where createContainer hooks expect to be, as with other runtimes
   return Applied{.root = std::move(root), .dev = std::move(dev)};
 }

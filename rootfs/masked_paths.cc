@@ -13,30 +13,6 @@ namespace {
 
 constexpr unsigned kEmptyToEmpty = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
 
-// One mount, attached many times: the first time itself, then clones of it. Cloning it before it is
-// attached would need kernel 6.15.
-class Cover {
- public:
-  using Open = Result<UniqueFd> (*)(const std::string& label);
-  Cover(Open open, const std::string& label) : open_{open}, label_{label} {}
-
-  Status put_on(const UniqueFd& place) {
-    if (attached_.is_open()) {
-      const auto clone = TRY(sys::open_tree(attached_.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
-      return sys::move_mount(clone.get(), "", place.get(), "", kEmptyToEmpty);
-    }
-    auto mount = TRY(open_(label_));
-    TRY(sys::move_mount(mount.get(), "", place.get(), "", kEmptyToEmpty));
-    attached_ = std::move(mount);
-    return ok();
-  }
-
- private:
-  Open open_;
-  const std::string& label_;
-  UniqueFd attached_;
-};
-
 Result<UniqueFd> open_empty_directory(const std::string& label) {
   const auto fs = TRY(sys::fsopen("tmpfs"));
   TRY(set_context(fs.get(), label));
@@ -71,11 +47,29 @@ Status make_readonly(const Ground& ground, const std::string& path) {
 
 }  // namespace
 
-Status mask_paths(const RootfsPlan& plan, const Ground& ground) {
-  Cover directories{open_empty_directory, plan.mount_label};
-  Cover files{open_null, plan.mount_label};
-  for (const auto& path : plan.masked_paths) {
-    auto done = mask(directories, files, ground, path);
+Status Cover::put_on(const UniqueFd& place) {
+  if (attached_.is_open()) {
+    const auto clone = TRY(sys::open_tree(attached_.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
+    return sys::move_mount(clone.get(), "", place.get(), "", kEmptyToEmpty);
+  }
+  auto mount = TRY(open_(label_));
+  TRY(sys::move_mount(mount.get(), "", place.get(), "", kEmptyToEmpty));
+  attached_ = std::move(mount);
+  return ok();
+}
+
+PathCovers::PathCovers(const RootfsPlan& plan, const Ground& ground)
+    : plan_{plan}, ground_{ground}, directories_{open_empty_directory, plan.mount_label}, files_{open_null, plan.mount_label} {}
+
+Status PathCovers::put(const WhichPaths& which) {
+  for (const auto& path : plan_.readonly_paths) {
+    if (!which(path)) continue;
+    auto done = make_readonly(ground_, path);
+    if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
+  }
+  for (const auto& path : plan_.masked_paths) {
+    if (!which(path)) continue;
+    auto done = mask(directories_, files_, ground_, path);
     if (!done.has_value()) return std::move(done).during(format_text("mask {}", quote(path)));
   }
   return ok();
@@ -83,14 +77,6 @@ Status mask_paths(const RootfsPlan& plan, const Ground& ground) {
 
 Result<UniqueFd> open_mask(bool directory, const std::string& mount_label) {
   return directory ? open_empty_directory(mount_label) : open_null(mount_label);
-}
-
-Status make_paths_readonly(const RootfsPlan& plan, const Ground& ground) {
-  for (const auto& path : plan.readonly_paths) {
-    auto done = make_readonly(ground, path);
-    if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
-  }
-  return ok();
 }
 
 }  // namespace husk::rootfs

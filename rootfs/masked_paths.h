@@ -2,17 +2,45 @@
 // Source: runtime-spec config-linux.md#masked-paths, #readonly-paths.
 #pragma once
 
+#include <functional>
+
 #include "base/result.h"
 #include "rootfs/mount_point.h"
 #include "rootfs/rootfs.h"
 
 namespace husk::rootfs {
 
-// Directories are covered by one shared, empty, read-only tmpfs, files by the host's /dev/null, which is
-// checked to be character device 1:3 and never looked up in the container (CVE-2025-31133).
-Status mask_paths(const RootfsPlan& plan, const Ground& ground);
-// Covers each with a clone of itself that is read-only, with all mounts below.
-Status make_paths_readonly(const RootfsPlan& plan, const Ground& ground);
+// Chooses from the plan's lists.
+using WhichPaths = std::function<bool(const std::string& path)>;
+
+// One mount, attached many times: the first time itself, then clones of it. Cloning it before it is
+// attached would need kernel 6.15.
+class Cover {
+ public:
+  using Open = Result<UniqueFd> (*)(const std::string& label);
+  Cover(Open open, const std::string& label) : open_{open}, label_{label} {}
+  Status put_on(const UniqueFd& place);
+
+ private:
+  Open open_;
+  const std::string& label_;
+  UniqueFd attached_;
+};
+
+class PathCovers {
+ public:
+  PathCovers(const RootfsPlan& plan, const Ground& ground);
+  // Read-only paths, each covered with a clone of itself and all mounts below, then masked ones: directories are
+  // covered by one shared, empty, read-only tmpfs, files by the host's /dev/null, which is checked to be character
+  // device 1:3 and never looked up in the container (CVE-2025-31133).
+  Status put(const WhichPaths& which);
+
+ private:
+  const RootfsPlan& plan_;
+  const Ground& ground_;
+  Cover directories_;
+  Cover files_;
+};
 // One such cover, detached.
 Result<UniqueFd> open_mask(bool directory, const std::string& mount_label);
 

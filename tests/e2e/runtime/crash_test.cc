@@ -136,7 +136,10 @@ TEST_CASE("kill -9 of run and exec in the foreground: the container and the proc
   auto exec = bench.start({"exec", bench.id(), "/bin/sleep", "1001"}, {});
   const auto processes = [&] { return bench.husk({"ps", "--format", "json", bench.id()}).out; };
   // The program itself: before that, the process on its way in ends with its husk.
-  REQUIRE(eventually([&] { return contains(bench.husk({"ps", bench.id()}).out, "sleep 1001"); }));
+  REQUIRE(eventually([&] {
+    const auto listed = bench.husk({"ps", bench.id()}).out;
+    return contains(listed, "sleep 1001") && !contains(listed, "husk");
+  }));
   const auto two = processes();
   for (auto* child : {&exec, &run}) {
     REQUIRE_OK(child->signal(SIGKILL));

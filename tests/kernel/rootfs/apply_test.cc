@@ -72,6 +72,61 @@ TEST_CASE("config.md#mounts: the usual mounts have their types and flags") {
   });
 }
 
+TEST_CASE("what needs no network namespace is done before it comes, the rest in the order of config.json") {
+  Bundle bundle;
+  bundle.usual_mounts();
+  bundle.mount({.destination = "/sys/fs/cgroup", .type = "tmpfs", .source = "tmpfs"});
+  bundle.spec.linux.masked_paths = {"/proc/keys", "/sys/firmware"};
+  bundle.spec.linux.readonly_paths = {"/proc/sys"};
+  bundle.sandbox.more_namespaces = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET;
+  int calls = 0;
+  bundle.enter_network = [&]() -> Status {
+    if (++calls > 1) return ok();
+    EXPECT_EQUAL(type_of(bundle.in_rootfs("/dev/pts")), "devpts");
+    EXPECT_EQUAL(type_of(bundle.in_rootfs("/dev/shm")), "tmpfs");
+    EXPECT_EQUAL(type_of(bundle.in_rootfs("/dev/mqueue")), "mqueue");
+    EXPECT_EQUAL(device_at(bundle.in_rootfs("/dev/zero")).substr(0, 5), "c 1:5");
+    EXPECT_EQUAL(device_at(bundle.in_rootfs("/proc/keys")).substr(0, 5), "c 1:3");
+    EXPECT(type_of(bundle.in_rootfs("/sys")) != "sysfs");
+    return ok();
+  };
+  CHECK_RUN(bundle, [&]() -> Status {
+    EXPECT(calls == 1);
+    EXPECT_EQUAL(type_of("/sys"), "sysfs");
+    EXPECT_EQUAL(type_of("/sys/fs/cgroup"), "tmpfs");
+    EXPECT(contains(mount_flags("/sys/firmware"), "ro,"));
+    EXPECT(contains(mount_flags("/proc/sys"), "ro,"));
+    return ok();
+  });
+}
+
+TEST_CASE("a mount behind a link of the image waits for the sysfs that stands before it in config.json") {
+  Bundle bundle;
+  bundle.usual_mounts();
+  bundle.image_link("/alias", "/sys/kernel");
+  bundle.bind(bundle.host_dir("data"), "/alias", {"bind"});
+  bundle.sandbox.more_namespaces = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET;
+  bundle.host_file("data/here", "yes");
+  CHECK_RUN(bundle, [&]() -> Status {
+    EXPECT_EQUAL(type_of("/sys"), "sysfs");
+    return sys::fstatat(AT_FDCWD, "/sys/kernel/here", 0).has_value() ? ok() : Error{Kind::internal, "the bind is below the sysfs"};
+  });
+}
+
+TEST_CASE("a tmpfs with what the image has, or one that a later mount covers, is no place to go ahead") {
+  Bundle bundle;
+  bundle.image_link("/dev/inner", "/sys/kernel");
+  bundle.mount({.destination = "/dev", .type = "tmpfs", .source = "tmpfs", .options = {"tmpcopyup"}});
+  bundle.mount({.destination = "/sys", .type = "sysfs", .source = "sysfs"});
+  bundle.mount({.destination = "/dev/inner", .type = "tmpfs", .source = "late"});
+  bundle.sandbox.more_namespaces = CLONE_NEWPID | CLONE_NEWNET;
+  CHECK_RUN(bundle, [&]() -> Status {
+    EXPECT_EQUAL(type_of("/sys"), "sysfs");
+    EXPECT_EQUAL(type_of("/sys/kernel"), "tmpfs");
+    return ok();
+  });
+}
+
 TEST_CASE("config-linux.md#default-devices: nodes and links are there and work") {
   Bundle bundle;
   bundle.usual_mounts();

@@ -16,6 +16,7 @@ struct Bundle {
   oci::Spec spec;
   rootfs::PlanOptions options;
   Sandbox sandbox;
+  std::function<Status()> enter_network = [] { return ok(); };
 
   Bundle();  // root.path "rootfs", a mount namespace, nothing else
   std::string rootfs() const { return dir / "rootfs"; }

@@ -76,7 +76,7 @@ std::string Bundle::run(const Step& inside, const AppliedStep& before_enter) con
   if (!handles.has_value()) return handles.error().to_string();
   return run_in_namespace(
       [&]() -> Status {
-        const auto applied = TRY(rootfs::apply(plan.value(), handles.value()));
+        const auto applied = TRY(rootfs::apply(plan.value(), handles.value(), enter_network));
         if (before_enter) TRY(before_enter(applied));
         TRY(rootfs::enter(plan.value(), applied));
         TRY(rootfs::finish(plan.value()));
