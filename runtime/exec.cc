@@ -146,9 +146,8 @@ struct Started {
 Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, const Started& started) {
   const auto& first = target.spec.process;
   TRY(set_oom_score(plan, started.pid, first.has_value() && first->oom_score_adj == plan.oom_score_adj));
-  TRY(channel.send(Step::go));       // handshake 1
+  (void)channel.send(Step::go);      // handshake 1; a child that is gone has said why: the next read tells
   TRY(channel.expect(Step::ready));  // handshake 4
-  TRY(channel.send(Step::start));    // handshake 5
   return channel.expect_close([&](const ListenerOffer& offer) {
     return deliver_listener({.path = plan.listener_path,
                              .metadata = plan.listener_metadata,

@@ -1,11 +1,11 @@
 // The talk between the parent (husk) and the child that becomes the container's first process: one
 // SOCK_SEQPACKET pair, numbered steps in a fixed order. Both sides carry "// handshake N" comments.
 //   1 parent → child  id maps, oom score, device filter are set: go. The child waits for it first of all when it
-//                     needs one of them (needs_go in spawn.cc), else just before 4
+//                     needs one of them (needs_go in spawn.cc), else, and in exec, just before 4
 //   2 child → parent  mounts are in place          (only when the parent has hooks to run)
 //   3 parent → child  prestart and createRuntime hooks ran
 //   4 child → parent  everything but the program is set up
-//   5 parent → child  start (exec only; create: through the start socket; run goes on by itself)
+//   5 parent → child  start (create only, through the start socket)
 //   6 child → parent  startContainer hooks ran, the program is next (not in exec, which has no hooks)
 // A new network namespace is made by the parent, side by side with the child's mounts, and comes before 1.
 // Before the exec, a filter with a listener makes an offer (listener.h).

@@ -58,7 +58,6 @@ const UniqueFd& proc_of(const ExecInput& input) {
 }
 
 Result<Payload> set_up(const ExecInput& input) {
-  TRY(input.channel.expect(Step::go));  // handshake 1
   if (!input.staged) TRY(enter_all(input));
   TRY(start_session(input.plan, proc_of(input)).during("start session"));
   const auto root = TRY(RootDir::open("/"));
@@ -73,9 +72,9 @@ Result<Payload> set_up(const ExecInput& input) {
 
 Status go(const ExecInput& input) {
   auto payload = TRY(set_up(input));
+  TRY(input.channel.expect(Step::go));  // handshake 1
   TRY(sys::set_parent_death_signal(0));
-  TRY(input.channel.send(Step::ready));    // handshake 4
-  TRY(input.channel.expect(Step::start));  // handshake 5
+  TRY(input.channel.send(Step::ready));  // handshake 4
   for (int i = 0; i < input.preserve_fds; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));
   TRY(offer_listener(payload, input.channel));
   return exec_payload(payload);
