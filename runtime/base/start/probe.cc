@@ -1,15 +1,17 @@
 // Tells whether a program that libc_start.cc starts is set up like any other: constructors, environment, guards,
-// thread-local memory, exceptions, threads, long copies, destructors. Exits with 0, or with the number of the first
+// thread-local memory, exceptions, threads, copies and string functions, destructors. Exits with 0, or with the number of the first
 // check that failed. Run by CMake when it decides which start is linked, and by the tests.
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -65,6 +67,22 @@ bool copies_work() {
   return true;
 }
 
+// What strings.ld names: the right one of each family, and its result. `volatile`: not worked out by the compiler.
+bool strings_work() {
+  const char* volatile source = "a needle in a Haystack, a NEEDLE";
+  const char* text = source;
+  std::array<char, 64> to{};
+  const wchar_t* volatile wide = L"wide";
+  return std::strlen(text) == 32 && strnlen(text, 7) == 7 && std::strchr(text, 'H') == text + 14 &&
+         std::strrchr(text, 'a') == text + 24 && std::strstr(text, "in a") == text + 9 && strchrnul(text, '?') == text + 32 &&
+         std::memchr(text, 'd', 32) == text + 5 && rawmemchr(text, ',') == text + 22 && std::strspn(text, "a ") == 2 &&
+         std::strcspn(text, "H") == 14 && stpcpy(to.data(), text) == to.data() + 32 &&
+         std::strcmp(to.data(), text) == 0 && std::strncmp(text, "a nose", 3) == 0 && std::strncmp(text, "a nose", 4) != 0 &&
+         strcasecmp(text, "A NEEDLE IN A HAYSTACK, A needle") == 0 && strncasecmp(text, "A Need!", 6) == 0 &&
+         mempcpy(to.data(), text, 5) == to.data() + 5 && std::wcslen(wide) == 4 && wcsnlen(wide, 3) == 3 &&
+         std::wmemchr(wide, L'd', 4) == wide + 2;
+}
+
 std::uintptr_t stack_guard() {
   std::uintptr_t value = 0;
 #if defined(__x86_64__)
@@ -92,6 +110,7 @@ int main(int argc, char** argv) {
   if (!throws()) return 6;
   if (!threads_work()) return 7;
   if (!copies_work()) return 8;
-  if (getauxval(AT_PAGESZ) != static_cast<unsigned long>(sysconf(_SC_PAGESIZE))) return 9;
+  if (!strings_work()) return 9;
+  if (getauxval(AT_PAGESZ) != static_cast<unsigned long>(sysconf(_SC_PAGESIZE))) return 10;
   return 0;
 }
