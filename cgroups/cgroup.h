@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,8 +67,19 @@ class Cgroup {
   // the kernel's locks over all processes, whose first taker waits 10-25 ms for a grace period.
   // Source: cgroup_procs_write_start() in kernel/cgroup/cgroup.c.
   virtual Result<std::vector<UniqueFd>> open_entries() = 0;
-  // systemd, after the clone and before the child goes on: it is moved into its scope, and path() is told by the kernel.
-  virtual Status adopt(pid_t) { return ok(); }
+  // systemd, after the clone and before the child goes on: it is moved into its scope. `claimed` is called as soon as
+  // that is known, with path() and id() told by the kernel, before anything else is made or written there.
+  virtual Status adopt(pid_t, const std::function<Status()>& claimed) {
+    (void)claimed;
+    return ok();
+  }
+  // systemd of a plain user: the kernel lets nobody move a process across the tree of somebody else, as from a login's
+  // session into the user's units. systemd may, for processes of its user. Others: unsupported.
+  // Source: cgroup-v2.rst, "Delegation Containment".
+  virtual bool can_attach() const { return false; }
+  virtual Status attach(pid_t) { return Error{Kind::unsupported, "only a user's systemd moves a process into a cgroup"}; }
+  // v2: the number that no other cgroup has until the next boot; else 0.
+  virtual std::uint64_t id() const { return 0; }
   virtual Status freeze() = 0;   // returns when frozen
   virtual Status thaw() = 0;
   virtual Result<bool> is_frozen() = 0;

@@ -37,6 +37,8 @@ Result<Created> restore_container(const StateStore& store, const RestoreOptions&
 
 // As a record begins, of create and of restore.
 Record first_record(const ContainerPlan& plan);
+// Makes the scope of the systemd driver round the process, and writes it down; with other drivers nothing.
+Status adopt_into_scope(cgroups::Cgroup& cgroup, Created& created, pid_t process);
 
 // CRIU's names of external namespaces: the key of one that config.json gives by path.
 inline constexpr const char* kNetKey = "husk-net";

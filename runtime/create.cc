@@ -148,13 +148,10 @@ void run_poststop_on_failure(Rollback& undo, const Record& record, const oci::Ho
   });
 }
 
-// Room 6: a scope of systemd is made round a process. Where the kernel says it is now stands in the record.
+// Room 6: a scope of systemd is made round a process.
 Status enter_scope(cgroups::Cgroup& cgroup, Created& created) {
-  TRY(cgroup.adopt(created.init.pid).during("create cgroup"));
-  TRY(fault_point("scope"));
-  if (created.record.scope.empty() || cgroup.path() == created.record.cgroup_path) return ok();
-  created.record.cgroup_path = cgroup.path();
-  return created.directory.write(created.record);
+  TRY(adopt_into_scope(cgroup, created, created.init.pid));
+  return fault_point("scope");
 }
 
 Status set_up(const SpawnInput& input, Created& created) {
@@ -185,7 +182,7 @@ Record first_record(const ContainerPlan& plan) {
           .created_ns = now_unix_ns(),
           .owner = static_cast<std::uint32_t>(::geteuid()),
           .init = {},
-          .cgroup_path = plan.cgroup.driver == cgroups::Driver::disabled ? "" : plan.cgroup.path,
+          .cgroup_path = plan.cgroup.driver == cgroups::Driver::cgroupfs ? plan.cgroup.path : "",
           .cgroup_version = plan.cgroup.version,
           .cgroup_driver = plan.cgroup.driver,
           .scope = plan.cgroup.scope.has_value() ? plan.cgroup.scope->unit : "",
@@ -194,6 +191,16 @@ Record first_record(const ContainerPlan& plan) {
           .has_process = plan.process.has_value(),
           .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
           .annotations = plan.annotations};
+}
+
+// Until systemd has made it, a unit of that name is somebody else's, and so is its cgroup: the record names none. What is
+// left of a create that is killed meanwhile is a process of ours, and the scope round it ends with that.
+Status adopt_into_scope(cgroups::Cgroup& cgroup, Created& created, pid_t process) {
+  return cgroup.adopt(process, [&]() -> Status {
+    created.record.cgroup_path = cgroup.path();
+    created.record.cgroup_id = cgroup.id();
+    return created.directory.write(created.record);
+  }).during("create cgroup");
 }
 
 Status write_pid_file(const std::string& path, pid_t pid) {

@@ -18,6 +18,7 @@ namespace {
 constexpr const char* kProgram = "husk-criu";
 constexpr const char* kConfigAnnotation = "org.criu.config";
 constexpr const char* kDefaultConfig = "/etc/criu/husk.conf";
+constexpr std::string_view kAdopted = "adopted";
 
 std::vector<int> descriptors_of(const criu::Request& request) {
   std::vector<int> fds;
@@ -29,6 +30,8 @@ std::vector<int> descriptors_of(const criu::Request& request) {
 
 // In the child. Returns only on failure.
 Status become_husk_criu(const CriuCall& call, const std::string& program, const UniqueFd& socket) {
+  if (call.adopt && TRY(sys::receive_message(socket.get(), kAdopted.size())).data != kAdopted)
+    return Error{Kind::internal, "husk gave up before the restore"};
   auto request = call.request;
   if (call.prepare) TRY(call.prepare(request));
   const auto memory = TRY(sys::memfd_create("husk-criu-request", MFD_CLOEXEC));
@@ -49,6 +52,12 @@ Status become_husk_criu(const CriuCall& call, const std::string& program, const 
   const criu::Event event{.kind = "failed", .reason = reason, .hint = error.hint_text()};
   (void)sys::send_message(socket.get(), criu::write_event(event));  // else its end tells
   ::_exit(1);
+}
+
+Status adopt(const UniqueFd& socket, const CriuCall& call, pid_t child) {
+  if (!call.adopt) return ok();
+  TRY(call.adopt(child));
+  return sys::send_message(socket.get(), kAdopted);
 }
 
 Result<pid_t> follow(const UniqueFd& socket, const CriuCall& call) {
@@ -79,7 +88,8 @@ Result<pid_t> call_criu(const CriuCall& call) {
   auto clone = TRY(sys::clone3({.cgroup_fd = call.cgroup_fd}).during("start husk-criu"));
   if (clone.pid == 0) run_child(call, program, pair.second);
   pair.second.reset();
-  auto done = follow(pair.first, call);
+  auto adopted = adopt(pair.first, call, clone.pid);
+  auto done = adopted.has_value() ? follow(pair.first, call) : Result<pid_t>{adopted.error()};
   pair.first.reset();  // whatever it still waits for
   (void)sys::waitid_pidfd(clone.pidfd.get(), WEXITED);
   return done;

@@ -16,6 +16,8 @@ namespace husk::runtime {
 struct CriuCall {
   criu::Request request;
   int cgroup_fd = -1;  // where husk-criu is born, as for clone3
+  // In the parent, while the child waits: puts it where it could not be born, into a scope of systemd.
+  std::function<Status(pid_t child)> adopt;
   // In the child before husk-criu runs; may complete the request.
   std::function<Status(criu::Request& request)> prepare;
   // A moment that CRIU tells of; an error ends the operation. `fd` is open for "orphan-pts-master".

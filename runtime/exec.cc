@@ -124,12 +124,19 @@ Result<Console> connect_console(const oci::Process& process, const ExecOptions& 
   return console;
 }
 
-Result<sys::CloneResult> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options) {
+// Whether the kernel refused to let the child be born in the cgroup, and somebody else may move it there.
+bool must_attach(const Result<sys::CloneResult>& clone, const cgroups::Cgroup& cgroup) {
+  return !clone.has_value() && clone.error().os_errno() == EACCES && cgroup.can_attach();
+}
+
+Result<sys::CloneResult> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options, bool& attached_later) {
   if (!options.cgroup.empty()) {
     const auto sub = TRY(sub_cgroup(target, cgroup, options.cgroup));
     return sys::clone3({.cgroup_fd = sub.get()});
   }
   auto clone = sys::clone3({.cgroup_fd = cgroup.clone_fd()});
+  attached_later = must_attach(clone, cgroup);
+  if (attached_later) return sys::clone3({});
   const bool divided = !clone.has_value() && (clone.error().os_errno() == EBUSY || clone.error().os_errno() == EOPNOTSUPP);
   if (!divided || target.record.cgroup_version == cgroups::Version::v1) return clone;
   const auto other = TRY(init_cgroup(target.record.init.pid));
@@ -141,6 +148,15 @@ struct Started {
   UniqueFd pidfd;
   UniqueFd terminal;
 };
+
+// A child that waits: the stage at its beginning, else at handshake 1. It ends when this fails.
+Status attach(cgroups::Cgroup& cgroup, const Started& child, const Channel& channel, bool staged) {
+  auto attached = cgroup.attach(child.pid);
+  if (attached.has_value()) return staged ? channel.send(Step::go) : ok();
+  (void)sys::kill(child.pid, SIGKILL);
+  (void)sys::waitpid(child.pid);
+  return attached;
+}
 
 // Talks the child through its steps; the last one is the exec, which closes its end.
 Status lead(const Target& target, const ProcessPlan& plan, const Channel& channel, const Started& started) {
@@ -191,7 +207,8 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   // man 2 setns: entering a pid namespace only affects children.
   if (namespaces.pid && !staged)
     TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
-  auto clone = TRY(clone_into(target, *cgroup, options).during("clone"));
+  bool attached_later = false;
+  auto clone = TRY(clone_into(target, *cgroup, options, attached_later).during("clone"));
   if (clone.pid == 0) {
     ExecInput input{.plan = plan,
                     .channel = channels.child,
@@ -200,6 +217,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
                     .namespaces = namespaces.flags,
                     .joins_user = namespaces.user,
                     .staged = staged,
+                    .attached_later = attached_later,
                     .root = root,
                     .proc = proc,
                     .console = console.child,
@@ -211,6 +229,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   }
   channels.child.close();
   Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
+  if (attached_later) TRY(attach(*cgroup, started, channels.parent, staged).during("enter cgroup"));
   if (staged) {
     auto adopted = TRY(adopt_staged(channels.parent, started.pidfd));
     started.pid = adopted.pid;

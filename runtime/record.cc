@@ -126,7 +126,8 @@ std::string write_record(const Record& record) {
   json.set("pidStartTime", record.init.start_time).set("cgroupPath", record.cgroup_path);
   json.set("cgroupVersion", name_in(kVersions, record.cgroup_version));
   json.set("cgroupDriver", name_in(kDrivers, record.cgroup_driver));
-  if (!record.scope.empty()) json.set("scope", record.scope).set("scopeManager", name_in(kManagers, record.scope_manager));
+  if (!record.scope.empty())
+    json.set("scope", record.scope).set("scopeManager", name_in(kManagers, record.scope_manager)).set("cgroupId", record.cgroup_id);
   json.set("noPivot", record.no_pivot).set("hasProcess", record.has_process);
   json.set("hasLateHooks", record.has_late_hooks);
   if (!record.rdt.group.empty())
@@ -172,6 +173,8 @@ Result<Record> parse_record(std::string_view text) {
   if (json.find("scope") != nullptr) {
     record.scope = TRY(string_in(reader, "scope"));
     record.scope_manager = TRY(value_in<Manager>(kManagers, reader, "scopeManager"));
+    const auto id = TRY(reader.find_uint64("cgroupId"));
+    record.cgroup_id = id.value_or(0);
   }
   const auto no_pivot = TRY(reader.find_boolean("noPivot"));
   record.no_pivot = no_pivot.value_or(false);
@@ -187,7 +190,8 @@ Result<Record> parse_record(std::string_view text) {
 Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record) {
   if (record.cgroup_driver == cgroups::Driver::disabled || record.cgroup_path.empty()) return cgroups::none();
   if (!record.scope.empty())
-    return cgroups::systemd::open(record.scope, record.scope_manager, record.cgroup_path, record.cgroup_version);
+    return cgroups::systemd::open({.unit = record.scope, .manager = record.scope_manager, .path = record.cgroup_path, .id = record.cgroup_id},
+                                  record.cgroup_version);
   return cgroups::open(record.cgroup_path, record.cgroup_version);
 }
 

@@ -52,10 +52,11 @@ struct Record {
   std::int64_t created_ns = 0;
   std::uint32_t owner = 0;
   ProcessRef init;
-  std::string cgroup_path;  // "" = none
+  std::string cgroup_path;  // "" = none; with a scope also before systemd has made it
   cgroups::Version cgroup_version = cgroups::Version::v2;
   cgroups::Driver cgroup_driver = cgroups::Driver::cgroupfs;
   std::string scope;        // the systemd driver's unit
+  std::uint64_t cgroup_id = 0;  // of the scope's cgroup
   cgroups::systemd::Manager scope_manager = cgroups::systemd::Manager::system;
   bool no_pivot = false;
   bool has_process = true;  // config.json has a process: start is possible

@@ -141,10 +141,19 @@ Status reopen(const CriuOptions& common, criu::Request& request, std::vector<Uni
   return ok();
 }
 
+// A scope is made round a process: husk-criu. Its children are born there, and it is over before the container runs.
+Status enter_scope(cgroups::Cgroup& cgroup, const cgroups::Plan& plan, Created& created, pid_t process) {
+  TRY(adopt_into_scope(cgroup, created, process));
+  TRY(fault_point("restore-scope"));
+  return cgroup.restrict_devices(plan);
+}
+
 Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgroup, const std::string& stage) {
   std::vector<UniqueFd> kept;
   auto entries = TRY(cgroup.open_entries().during("enter cgroup"));
   CriuCall call{.request = make_request(restore, stage), .cgroup_fd = cgroup.clone_fd()};
+  if (!created.record.scope.empty())
+    call.adopt = [&](pid_t child) { return enter_scope(cgroup, restore.plan.cgroup, created, child); };
   TRY(add_namespaces(restore, kept, call.request));
   auto sources = TRY(open_sources(restore.plan.rootfs, restore.outside, restore.handles));
   call.prepare = [&](criu::Request& request) -> Status {
@@ -165,8 +174,6 @@ Result<Restore> read_all_about(const RestoreOptions& options, std::string& confi
   auto spec = TRY(oci::parse_config(config).during("config.json"));
   spec.linux.seccomp.reset();  // the filters are in the image
   auto plan = TRY(make_container_plan(spec, options.create));
-  if (plan.cgroup.scope.has_value())
-    return Error{Kind::unsupported, "a container in a scope of systemd cannot be restored yet"}.hint("use --cgroup-manager cgroupfs");
   Restore restore{.options = options, .plan = std::move(plan), .spec = std::move(spec)};
   restore.images = TRY(open_image_directory(options.common.image_path, false).during("--image-path"));
   if (!options.common.work_path.empty())

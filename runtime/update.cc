@@ -161,13 +161,8 @@ Status update_container(const StateStore& store, const ContainerId& id, const oc
   const auto& record = opened.record;
   const auto& path = record.scope.empty() ? record.cgroup_path : spec.linux.cgroups_path;
   auto plan = TRY(cgroups::make_plan_for(record.cgroup_version, path, to_apply(merged, change), record.id,
-                                               record.cgroup_driver, {.manager = record.scope_manager, .annotations = {}}));
-  if (changes_devices(spec.linux.resources, change)) {
-    if (!record.scope.empty())
-      return Error{Kind::unsupported, "\"/linux/resources/devices\": the device list of a systemd scope cannot be changed"}.hint(
-          "leave it out, or use the cgroupfs driver");
-    plan.replaced_rules = cgroups::complete_rules(spec.linux.resources.devices);
-  }
+                                               record.cgroup_driver, {.manager = record.scope_manager, .annotations = spec.annotations}));
+  if (changes_devices(spec.linux.resources, change)) plan.replaced_rules = cgroups::complete_rules(spec.linux.resources.devices);
   const auto cgroup = TRY(open_cgroup(record));
   const auto config = TRY(config_with(opened.directory, merged));
   return opened.directory.replace_config(config, [&]() -> Status {

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/text.h"
-#include "cgroups/systemd/scope.h"
 #include "container.h"
 #include "fault.h"
 #include "hooks.h"
@@ -216,9 +215,6 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     TRY(cgroup.value()->remove().during("remove cgroup"));
   } else if (cgroup.error().kind() != Kind::not_found) {
     return cgroup.error();
-  } else if (!record.scope.empty() && record.stage == Stage::creating) {
-    // Killed while systemd was at work: the place of the scope may be another than was planned.
-    TRY(cgroups::systemd::stop_unit(record.scope, record.scope_manager).during("remove cgroup"));
   }
   TRY(remove_rdt(record.rdt));
   TRY(fault_point("delete-cgroup"));

@@ -1,5 +1,6 @@
 #include "cgroups/systemd/properties.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -21,13 +22,24 @@ std::optional<std::uint64_t> find_number(std::string_view text) {
   return number.has_value() ? std::optional{number.value()} : std::nullopt;
 }
 
+// The kernel takes "512M" too. Source: memparse() in lib/cmdline.c.
+std::optional<std::uint64_t> find_bytes(std::string_view text) {
+  constexpr std::string_view kUnits = "KMGTPE";
+  unsigned shift = 0;
+  for (std::size_t i = 0; i < kUnits.size() && !text.empty(); ++i)
+    if ((text.back() & ~0x20) == kUnits[i]) shift = static_cast<unsigned>(10 * (i + 1));
+  const auto number = find_number(shift == 0 ? text : text.substr(0, text.size() - 1));
+  if (shift == 0 || !number.has_value() || *number == kInfinity) return number;
+  return *number <= kInfinity >> shift ? std::optional{*number << shift} : std::nullopt;
+}
+
 Property number(std::string name, std::uint64_t value) { return {std::move(name), "t", {std::to_string(value)}}; }
 
 struct Row {
   std::string_view file;
   std::string_view property;
 };
-// One number for one number. A text that is none ("512M" in "unified") is left to the kernel alone.
+// One number for one number.
 constexpr std::array kNumbersV2{Row{"memory.max", "MemoryMax"},          Row{"memory.low", "MemoryLow"},
                                 Row{"memory.min", "MemoryMin"},          Row{"memory.high", "MemoryHigh"},
                                 Row{"memory.swap.max", "MemorySwapMax"}, Row{"memory.zswap.max", "MemoryZSwapMax"},
@@ -38,28 +50,45 @@ constexpr std::array kNumbersV1{Row{"memory/memory.limit_in_bytes", "MemoryLimit
 template <class Table>
 void add_number(Properties& properties, const Table& table, const ControlFile& file) {
   for (const auto& row : table) {
-    const auto value = find_number(file.value);
-    if (row.file == file.name && value.has_value()) put(properties, number(std::string{row.property}, *value));
+    if (row.file != file.name) continue;
+    const auto value = row.file.starts_with("memory") ? find_bytes(file.value) : find_number(file.value);
+    if (value.has_value()) put(properties, number(std::string{row.property}, *value));
   }
 }
 
-// systemd keeps a share of a second, in steps of 10 ms: rounded up, so that nothing is taken away.
-void add_quota(Properties& properties, std::uint64_t quota, std::uint64_t period) {
-  constexpr std::uint64_t kSecond = 1000000;
+constexpr std::uint64_t kSecond = 1000000;
+
+// Microseconds of a second.
+std::uint64_t share_of(std::uint64_t quota, std::uint64_t period) {
   constexpr std::uint64_t kStep = 10000;
-  if (period == 0) return;
-  std::uint64_t share = kInfinity;
-  if (quota != kInfinity && quota < kInfinity / kSecond) share = (quota * kSecond / period + kStep - 1) / kStep * kStep;
-  put(properties, number("CPUQuotaPeriodUSec", period));
-  put(properties, number("CPUQuotaPerSecUSec", share));
+  if (quota == kInfinity || quota >= kInfinity / kSecond) return kInfinity;
+  return (quota * kSecond / period + kStep - 1) / kStep * kStep;
 }
 
+// What systemd makes of it again. Source: cgroup_apply_unified_cpu_quota() in systemd's src/core/cgroup.c.
+std::uint64_t rounded(std::uint64_t quota, std::uint64_t period) {
+  const auto share = share_of(quota, period);
+  return period == 0 || share == kInfinity || share >= kInfinity / period ? quota : share * period / kSecond;
+}
+
+void add_quota(Properties& properties, std::uint64_t quota, std::uint64_t period) {
+  if (period == 0) return;
+  put(properties, number("CPUQuotaPeriodUSec", period));
+  put(properties, number("CPUQuotaPerSecUSec", share_of(quota, period)));
+}
+
+struct Bandwidth {
+  std::uint64_t quota = kInfinity;
+  std::uint64_t period = kDefaultPeriod;
+};
+
 // cpu.max: "QUOTA PERIOD" or "QUOTA".
-void add_cpu_max(Properties& properties, std::string_view text) {
+std::optional<Bandwidth> find_cpu_max(std::string_view text) {
   const auto space = text.find(' ');
   const auto quota = find_number(text.substr(0, space));
   const auto period = space == std::string_view::npos ? std::optional{kDefaultPeriod} : find_number(text.substr(space + 1));
-  if (quota.has_value() && period.has_value()) add_quota(properties, *quota, *period);
+  if (!quota.has_value() || !period.has_value() || *period == 0) return std::nullopt;
+  return Bandwidth{.quota = *quota, .period = *period};
 }
 
 // The unit's scale ends at 1 where the kernel's and the specification's ends at 0; the file gets the 0.
@@ -75,7 +104,8 @@ void add_mask(Properties& properties, const char* name, std::string_view list) {
 
 void add_v2(Properties& properties, const ControlFile& file, bool creating) {
   add_number(properties, kNumbersV2, file);
-  if (file.name == "cpu.max") add_cpu_max(properties, file.value);
+  if (file.name == "cpu.max")
+    if (const auto found = find_cpu_max(file.value); found.has_value()) add_quota(properties, found->quota, found->period);
   // Since systemd 252 the weight 0 means idle.
   if (file.name == "cpu.idle" && file.value == "1") put(properties, number("CPUWeight", 0));
   if (file.name == "cpuset.cpus") add_mask(properties, "AllowedCPUs", file.value);
@@ -85,14 +115,17 @@ void add_v2(Properties& properties, const ControlFile& file, bool creating) {
     put(properties, {"OOMPolicy", "s", {file.value == "1" ? "kill" : "continue"}});
 }
 
-void add_v1_quota(Properties& properties, const std::vector<ControlFile>& files) {
+constexpr std::string_view kQuotaV1 = "cpu/cpu.cfs_quota_us";
+
+std::optional<Bandwidth> find_v1_quota(const std::vector<ControlFile>& files) {
   std::optional<std::uint64_t> quota;
   std::uint64_t period = kDefaultPeriod;
   for (const auto& file : files) {
-    if (file.name == "cpu/cpu.cfs_quota_us") quota = find_number(file.value);
+    if (file.name == kQuotaV1) quota = find_number(file.value);
     if (file.name == "cpu/cpu.cfs_period_us") period = find_number(file.value).value_or(kDefaultPeriod);
   }
-  if (quota.has_value()) add_quota(properties, *quota, period);
+  if (!quota.has_value() || period == 0) return std::nullopt;
+  return Bandwidth{.quota = *quota, .period = period};
 }
 
 bool is_any(const std::optional<std::int64_t>& number) { return number.value_or(-1) < 0; }
@@ -105,12 +138,20 @@ std::string access_text(unsigned bits) {
   return text;
 }
 
-void add_device(std::vector<std::string>& list, bool block, const oci::DeviceRule& rule) {
+// As systemd names it; a minor number for every major becomes all of the kind.
+std::string device_name(bool block, const oci::DeviceRule& rule) {
   const auto kind = block ? "block" : "char";
-  if (is_any(rule.major)) list.push_back(format_text("{}-*", kind));
-  else if (is_any(rule.minor)) list.push_back(format_text("{}-{}", kind, *rule.major));
-  else list.push_back(format_text("/dev/{}/{}:{}", kind, *rule.major, *rule.minor));
-  list.push_back(access_text(access_bits(rule.access)));
+  if (is_any(rule.major)) return format_text("{}-*", kind);
+  if (is_any(rule.minor)) return format_text("{}-{}", kind, *rule.major);
+  return format_text("/dev/{}/{}:{}", kind, *rule.major, *rule.minor);
+}
+
+// One entry a name: the later of two would take the place of the first.
+// Source: cgroup_context_add_or_update_device_allow() in systemd's src/core/cgroup.c.
+void add_device(std::vector<std::pair<std::string, unsigned>>& list, std::string name, unsigned access) {
+  const auto same = std::ranges::find(list, name, &std::pair<std::string, unsigned>::first);
+  if (same != list.end()) same->second |= access;
+  else list.emplace_back(std::move(name), access);
 }
 
 }  // namespace
@@ -139,20 +180,50 @@ Properties limit_properties(Version version, const std::vector<ControlFile>& fil
     add_number(properties, kNumbersV1, file);
     if (file.name == "pids/pids.max") add_tasks(properties, file.value);
   }
-  if (version == Version::v1) add_v1_quota(properties, files);
+  if (version == Version::v1)
+    if (const auto found = find_v1_quota(files); found.has_value()) add_quota(properties, found->quota, found->period);
   return properties;
+}
+
+void round_quota(Version version, std::vector<ControlFile>& files) {
+  const auto v1 = version == Version::v1 ? find_v1_quota(files) : std::nullopt;
+  for (auto& file : files) {
+    if (file.name == kQuotaV1 && v1.has_value() && v1->quota != kInfinity)
+      file.value = std::to_string(rounded(v1->quota, v1->period));
+    if (file.name != "cpu.max") continue;
+    const auto found = find_cpu_max(file.value);
+    if (found.has_value() && found->quota != kInfinity)
+      file.value = format_text("{} {}", rounded(found->quota, found->period), found->period);
+  }
 }
 
 Properties device_properties(const std::vector<oci::DeviceRule>& rules) {
   const auto reduced = reduce_rules(rules);
   if (reduced.front().allow) return {{"DevicePolicy", "s", {"auto"}}};
-  std::vector<std::string> list;
+  std::vector<std::pair<std::string, unsigned>> list;
   for (const auto& rule : reduced) {
     if (!rule.allow) continue;
-    if (rule.type != 'b') add_device(list, false, rule);
-    if (rule.type != 'c') add_device(list, true, rule);
+    if (rule.type != 'b') add_device(list, device_name(false, rule), access_bits(rule.access));
+    if (rule.type != 'c') add_device(list, device_name(true, rule), access_bits(rule.access));
   }
-  return {{"DevicePolicy", "s", {"strict"}}, {"DeviceAllow", "a(ss)", std::move(list)}};
+  std::vector<std::string> values;
+  for (auto& [name, access] : list) {
+    values.push_back(std::move(name));
+    values.push_back(access_text(access));
+  }
+  return {{"DevicePolicy", "s", {"strict"}}, {"DeviceAllow", "a(ss)", std::move(values)}};
+}
+
+Properties device_change(const std::vector<oci::DeviceRule>& rules) {
+  auto properties = device_properties(rules);
+  properties.insert(properties.begin(), {"DeviceAllow", "a(ss)", {}});
+  return properties;
+}
+
+bool has_own_device_list(const Plan& plan) {
+  return plan.scope.has_value() && !std::ranges::all_of(device_properties(plan.device_rules), [&](const Property& property) {
+    return std::ranges::find(plan.scope->properties, property) != plan.scope->properties.end();
+  });
 }
 
 }  // namespace husk::cgroups::systemd

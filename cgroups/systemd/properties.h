@@ -18,6 +18,15 @@ std::vector<Property> limit_properties(Version version, const std::vector<Contro
 // minor number for every major) is allowed here and refused by our own filter: all filters of a cgroup must allow.
 std::vector<Property> device_properties(const std::vector<oci::DeviceRule>& rules);
 
+// The same for a unit that is there. DeviceAllow adds to the list, so that the empty one comes first.
+std::vector<Property> device_change(const std::vector<oci::DeviceRule>& rules);
+// An annotation of the container has the last word about DevicePolicy or DeviceAllow.
+bool has_own_device_list(const Plan& plan);
+
+// A unit's quota is a share of a second in steps of 10 ms. systemd writes it into the cgroup again at each reload, so
+// the files get the same: rounded up, that nothing is taken away. Source: config_parse_cpu_quota() of older versions.
+void round_quota(Version version, std::vector<ControlFile>& files);
+
 // "0-3,7" → the bytes of the mask, lowest first, as hex: "8f". Errors: invalid.
 Result<std::string> number_mask(std::string_view list);
 

@@ -7,7 +7,7 @@
 namespace husk::cgroups::systemd {
 namespace {
 
-constexpr std::array<std::string_view, 3> kVerbs{"start", "stop", "set"};
+constexpr std::array<std::string_view, 4> kVerbs{"start", "stop", "set", "attach"};
 
 void add_word(std::string& text, std::string_view word) {
   text += word;

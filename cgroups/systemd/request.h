@@ -11,12 +11,12 @@
 
 namespace husk::cgroups::systemd {
 
-enum class Verb : std::uint8_t { start, stop, set };
+enum class Verb : std::uint8_t { start, stop, set, attach };
 
 struct Request {
   Verb verb = Verb::start;
   std::string unit;
-  std::vector<Property> properties;  // start, set
+  std::vector<Property> properties;  // start, set; attach: PIDs alone
 };
 std::string write_request(const Request& request);
 Result<Request> parse_request(std::string_view text);  // invalid

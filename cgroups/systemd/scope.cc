@@ -28,6 +28,7 @@ constexpr int kEmptyMs = 10000;    // a task in an uninterruptible wait does not
 constexpr std::int64_t kNsPerMs = 1000000;
 
 Property text(std::string name, std::string value) { return {std::move(name), "s", {std::move(value)}}; }
+Property pids(pid_t process) { return {"PIDs", "au", {std::to_string(process)}}; }
 Property flag(std::string name, bool value) { return {std::move(name), "b", {value ? "true" : "false"}}; }
 
 // What the files held that a change of `files` may overwrite, as files to write.
@@ -45,10 +46,9 @@ std::vector<ControlFile> earlier_files(const std::string& directory, const std::
 class Scope final : public Cgroup {
  public:
   explicit Scope(const Plan& plan, ScopeProgram program) : plan_{plan}, program_{std::move(program)}, path_{plan.path} {}
-  Scope(std::string unit, Manager manager, Version version, std::unique_ptr<Cgroup> inner)
-      : inner_{std::move(inner)}, path_{inner_->path()}, started_{true} {
+  Scope(const Claim& claim, Version version, std::unique_ptr<Cgroup> inner) : inner_{std::move(inner)}, path_{claim.path} {
     plan_.version = version;
-    plan_.scope = ScopePlan{.unit = std::move(unit), .slice = "", .manager = manager, .properties = {}};
+    plan_.scope = ScopePlan{.unit = claim.unit, .slice = "", .manager = claim.manager, .properties = {}};
   }
 
   const std::string& path() const override { return path_; }
@@ -57,7 +57,10 @@ class Scope final : public Cgroup {
     if (inner_ == nullptr) return std::vector<UniqueFd>{};
     return inner_->open_entries();
   }
-  Status adopt(pid_t process) override;
+  Status adopt(pid_t process, const std::function<Status()>& claimed) override;
+  bool can_attach() const override { return manager() == Manager::user; }
+  Status attach(pid_t process) override { return ask(Verb::attach, {pids(process)}); }
+  std::uint64_t id() const override { return inner_ != nullptr ? inner_->id() : 0; }
   Status freeze() override { return inner().freeze(); }
   Status thaw() override { return inner().thaw(); }
   Result<bool> is_frozen() override { return inner().is_frozen(); }
@@ -80,13 +83,14 @@ class Scope final : public Cgroup {
   Manager manager() const { return plan_.scope->manager; }
   const std::string& unit() const { return plan_.scope->unit; }
   Status ask(Verb verb, std::vector<Property> properties);
+  std::vector<Property> changed_properties(const Plan& plan) const;
+  Status put_back(const Plan& earlier, bool is_known_to_systemd);
   bool is_removed_by_systemd();
 
   Plan plan_;
   std::optional<ScopeProgram> program_;
   std::unique_ptr<Cgroup> inner_;
   std::string path_;
-  bool started_ = false;
 };
 
 Status Scope::ask(Verb verb, std::vector<Property> properties) {
@@ -99,35 +103,56 @@ Status Scope::ask(Verb verb, std::vector<Property> properties) {
   return done;
 }
 
-Status Scope::adopt(pid_t process) {
+Status Scope::adopt(pid_t process, const std::function<Status()>& claimed) {
   auto properties = plan_.scope->properties;
-  properties.push_back({.name = "PIDs", .signature = "au", .values = {std::to_string(process)}});
-  auto done = ask(Verb::start, std::move(properties));
-  // From here on remove() must look for the unit, unless it is somebody else's.
-  started_ = done.has_value() || done.error().kind() != Kind::exists;
-  TRY(std::move(done));
+  properties.push_back(pids(process));
+  TRY(ask(Verb::start, std::move(properties)));
   const auto place = TRY(read_file(format_text("/proc/{}/cgroup", process)));
   path_ = TRY(scope_path(place, unit(), plan_.version));
   plan_.path = path_;
   if (plan_.version == Version::v1) {
+    TRY(claimed());
     inner_ = TRY(v1::join(plan_, process));
     return ok();
   }
   inner_ = TRY(v2::open(path_));
+  TRY(claimed());
   return inner_->apply(plan_).during("write cgroup limits");
 }
 
-// The kernel's word first: what it refuses, systemd never hears of. Then systemd, which writes its own (rounded)
-// numbers over them; then the exact ones again.
-Status Scope::apply(const Plan& plan) {
-  const auto properties = limit_properties(plan.version, plan.files, false);
+std::vector<Property> Scope::changed_properties(const Plan& plan) const {
+  auto properties = limit_properties(plan.version, plan.files, false);
+  if (plan.replaced_rules.empty()) return properties;
+  for (auto& property : device_change(plan.device_rules)) properties.push_back(std::move(property));
+  return properties;
+}
+
+// The error that led here says more than one of these.
+Status Scope::put_back(const Plan& earlier, bool is_known_to_systemd) {
+  if (is_known_to_systemd) (void)ask(Verb::set, changed_properties(earlier));
+  return inner().apply(earlier);
+}
+
+// The kernel's word first: what it refuses, systemd never hears of. Then systemd, which writes its own files; then
+// what it cannot say once more. Both must allow a device, so that a change is never wider than the narrower list.
+Status Scope::apply(const Plan& wanted) {
+  auto plan = wanted;
+  if (manager() == Manager::user || has_own_device_list(plan)) plan.replaced_rules.clear();
+  if (!plan.replaced_rules.empty() && plan.version == Version::v1)
+    return Error{Kind::unsupported, "\"/linux/resources/devices\": systemd replaces the list of a scope on cgroup v1 step by step, "
+                                    "and devices would be refused meanwhile"}.hint("leave it out, or use the cgroupfs driver");
+  const auto properties = changed_properties(plan);
   if (properties.empty()) return inner().apply(plan);
-  Plan earlier{.version = plan.version, .path = path_};
+  Plan earlier{.version = plan.version, .path = path_, .device_rules = plan.replaced_rules};
+  if (!plan.replaced_rules.empty()) earlier.replaced_rules = plan.device_rules;
   if (plan.version == Version::v2) earlier.files = earlier_files(v2::kMount + path_, plan.files);
   TRY(inner().apply(plan));
   auto done = ask(Verb::set, properties);
-  if (done.has_value()) return inner().apply(plan);
-  (void)inner().apply(earlier);  // the error of systemd says more
+  const bool is_known_to_systemd = done.has_value();
+  plan.replaced_rules.clear();  // our filter is not systemd's
+  plan.check_memory_usage = false;
+  if (done.has_value()) done = inner().apply(plan);
+  if (!done.has_value()) (void)put_back(earlier, is_known_to_systemd);
   return done;
 }
 
@@ -153,16 +178,14 @@ bool Scope::is_removed_by_systemd() {
   return true;
 }
 
+// Not adopted: then a unit of that name is somebody else's, or ends with the process that was to be adopted.
 Status Scope::remove() {
-  if (!started_) return ok();
-  const bool unified = plan_.version == Version::v2 && inner_ != nullptr;
-  if (inner_ != nullptr) {
-    auto killed = inner_->kill_all(SIGKILL);
-    if (!killed.has_value() && killed.error().os_errno() != ENOENT && killed.error().kind() != Kind::not_found) return killed;
-  }
-  if (!unified || !is_removed_by_systemd()) TRY(ask(Verb::stop, {}));
+  if (inner_ == nullptr) return ok();
+  auto killed = inner_->kill_all(SIGKILL);
+  if (!killed.has_value() && killed.error().os_errno() != ENOENT && killed.error().kind() != Kind::not_found) return killed;
+  if (plan_.version == Version::v1 || !is_removed_by_systemd()) TRY(ask(Verb::stop, {}));
   // What lies in hierarchies that systemd does not manage, and sub-cgroups that a reload made it forget.
-  return inner_ != nullptr ? inner_->remove() : ok();
+  return inner_->remove();
 }
 
 }  // namespace
@@ -171,6 +194,7 @@ Status plan_scope(Plan& plan, const std::string& cgroups_path, const std::string
   auto scope = TRY(parse_scope_path(cgroups_path, id, options.manager));
   const auto slice = TRY(expand_slice(scope.slice));
   plan.path = format_text("{}/{}", slice, scope.unit);  // of a user's systemd: below its own place, told later
+  round_quota(plan.version, plan.files);
   auto& properties = scope.properties;
   properties = {text("Description", format_text("container {}", id)), text("Slice", scope.slice), flag("Delegate", true),
                 flag("DefaultDependencies", false), text("CollectMode", "inactive-or-failed")};
@@ -189,14 +213,11 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
   return std::unique_ptr<Cgroup>{std::make_unique<Scope>(plan, std::move(program))};
 }
 
-Result<std::unique_ptr<Cgroup>> open(const std::string& unit, Manager manager, const std::string& path, Version version) {
-  auto inner = TRY(version == Version::v2 ? v2::open(path) : v1::open(path));
-  return std::unique_ptr<Cgroup>{std::make_unique<Scope>(unit, manager, version, std::move(inner))};
-}
-
-Status stop_unit(const std::string& unit, Manager manager) {
-  auto program = TRY(ScopeProgram::start(manager));
-  return program.ask({.verb = Verb::stop, .unit = unit, .properties = {}});
+Result<std::unique_ptr<Cgroup>> open(const Claim& claim, Version version) {
+  auto inner = TRY(version == Version::v2 ? v2::open(claim.path) : v1::open(claim.path));
+  if (claim.id != 0 && inner->id() != claim.id)
+    return Error{Kind::not_found, format_text("unit {} has ended; another one has its name now", quote(claim.unit))};
+  return std::unique_ptr<Cgroup>{std::make_unique<Scope>(claim, version, std::move(inner))};
 }
 
 Result<std::string> scope_path(std::string_view text, const std::string& unit, Version version) {

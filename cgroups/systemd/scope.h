@@ -18,11 +18,15 @@ Status plan_scope(Plan& plan, const std::string& cgroups_path, const std::string
 // Errors: unsupported (systemd does not run here), not_found (husk-scope is not beside husk).
 Result<std::unique_ptr<Cgroup>> create(const Plan& plan);
 
+// What a container's record knows of its scope.
+struct Claim {
+  std::string unit;
+  Manager manager = Manager::system;
+  std::string path;
+  std::uint64_t id = 0;  // Cgroup::id(): a name is free again when a scope has ended, and may be somebody else's now
+};
 // Errors: not_found (the cgroup is gone, and with it the scope).
-Result<std::unique_ptr<Cgroup>> open(const std::string& unit, Manager manager, const std::string& path, Version version);
-
-// Stops a unit of which only the name is known. Absence is success.
-Status stop_unit(const std::string& unit, Manager manager);
+Result<std::unique_ptr<Cgroup>> open(const Claim& claim, Version version);
 
 // The container's own cgroup as the kernel tells it. Pure. `text`: /proc/PID/cgroup. Errors: not_found.
 Result<std::string> scope_path(std::string_view text, const std::string& unit, Version version);

@@ -49,6 +49,10 @@ class CgroupV2 final : public Cgroup {
 
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return fd_.get(); }
+  std::uint64_t id() const override {
+    const auto info = sys::fstat(fd_.get());
+    return info.has_value() ? info.value().st_ino : 0;
+  }
   Result<std::vector<UniqueFd>> open_entries() override { return std::vector<UniqueFd>{}; }
   Status freeze() override;
   Status thaw() override { return set_frozen(false); }

@@ -43,6 +43,7 @@ Status close_the_hosts(const ExecInput& input) {
 }
 
 Result<sys::CloneResult> clone_inside(const ExecInput& input) {
+  if (input.attached_later) TRY(input.channel.expect(Step::go));
   TRY(enter_all(input));
   // Inherited by the clone, which must not have the host's /proc open where the container's processes see it.
   if (has_labels(input.plan)) TRY(set_labels_before_clone(input.proc.get(), input.plan));

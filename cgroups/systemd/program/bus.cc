@@ -155,6 +155,7 @@ Status Bus::perform(const Request& request) {
     case Verb::start: return start(request);
     case Verb::stop: return stop(request);
     case Verb::set: return set(request);
+    case Verb::attach: return attach(request);
   }
   return ok();
 }
@@ -212,6 +213,17 @@ Status Bus::set(const Request& request) {
   BusError error;
   const int called = sd_bus_call(bus_, call.get(), kLimitUs, error.get(), nullptr);
   if (called < 0) return explain(error, called, request, manager_, "SetUnitProperties");
+  return ok();
+}
+
+Status Bus::attach(const Request& request) {
+  if (request.properties.size() != 1) return Error{Kind::invalid, "attach takes PIDs alone"};
+  const auto call = TRY(method_call(bus_, "AttachProcessesToUnit"));
+  TRY(appended(sd_bus_message_append(call.get(), "ss", request.unit.c_str(), "")));
+  TRY(append_value(call.get(), request.properties.front()));
+  BusError error;
+  const int called = sd_bus_call(bus_, call.get(), kLimitUs, error.get(), nullptr);
+  if (called < 0) return explain(error, called, request, manager_, "AttachProcessesToUnit");
   return ok();
 }
 

@@ -26,6 +26,7 @@ class Bus {
   Status start(const Request& request);
   Status stop(const Request& request);
   Status set(const Request& request);
+  Status attach(const Request& request);
   void reset_failed(const Request& request);
   // Calls a method whose answer is a job, and waits for its end.
   Status run_job(sd_bus_message* call, const Request& request, std::string_view method);

@@ -61,6 +61,8 @@ Status append_bytes(sd_bus_message* message, std::string_view hex) {
   return check(sd_bus_message_append_array(message, 'y', bytes.data(), bytes.size()), "sd_bus_message_append_array");
 }
 
+}  // namespace
+
 Status append_value(sd_bus_message* message, const Property& property) {
   const auto& signature = property.signature;
   std::size_t at = 0;
@@ -73,6 +75,8 @@ Status append_value(sd_bus_message* message, const Property& property) {
   while (at < property.values.size()) TRY(append_element(message, element, property.values, at));
   return check(sd_bus_message_close_container(message), "sd_bus_message_close_container");
 }
+
+namespace {
 
 Status append_property(sd_bus_message* message, const Property& property) {
   TRY(check(sd_bus_message_open_container(message, 'r', "sv"), "sd_bus_message_open_container"));

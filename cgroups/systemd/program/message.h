@@ -8,6 +8,9 @@
 
 namespace husk::cgroups::systemd {
 
+// Appends the value alone. Errors: invalid.
+Status append_value(sd_bus_message* message, const Property& property);
+
 // Appends a(sv). Errors: invalid, with the property.
 Status append_properties(sd_bus_message* message, const std::vector<Property>& properties);
 

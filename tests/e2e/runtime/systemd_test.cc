@@ -51,6 +51,14 @@ void take_limits(oci::Spec& spec) {
   resources.unified = {{"memory.high", "50331648"}, {"memory.oom.group", "1"}};
 }
 
+// /tmp takes device nodes, and what they need is there.
+void may_make_devices(oci::Spec& spec) {
+  for (auto& mount : spec.mounts)
+    if (mount.destination == "/tmp") mount.options = {"nosuid"};
+  for (auto* set : {&spec.process->capabilities->bounding, &spec.process->capabilities->effective, &spec.process->capabilities->permitted})
+    for (const auto* name : {"CAP_MKNOD", "CAP_SYS_RAWIO", "CAP_SYSLOG"}) set->push_back(name);
+}
+
 }  // namespace
 
 TEST_CASE("systemd: a container is a delegated scope in its nested slice, with limits in unit and kernel") {
@@ -80,7 +88,7 @@ TEST_CASE("systemd: a container is a delegated scope in its nested slice, with l
   CHECK(bench.property("TimeoutStopUSec") == "7s");
   const auto value = [&](const std::string& name) { return std::string{trim(read_file("/sys/fs/cgroup" + path + "/" + name).value())}; };
   CHECK(value("memory.max") == "67108864");
-  CHECK(value("cpu.max") == "12345 50000");  // exact, where the unit is rounded
+  CHECK(value("cpu.max") == "12500 50000");  // rounded as the unit is: a reload writes that again
   CHECK(value("pids.max") == "20");
   CHECK(value("memory.oom.group") == "1");
   REQUIRE(bench.systemd({"delete", "--force", bench.id()}).status.code == 0);
@@ -108,6 +116,8 @@ TEST_CASE("systemd: update reaches unit and kernel, survives a reload, and a ref
     CHECK(bench.file("memory.high") == "50331648");
     CHECK(bench.file("pids.max") == "33");
     CHECK(bench.property("TasksMax") == "33");
+    CHECK(bench.file("cpu.max") == "12500 50000");
+    CHECK(bench.file("cpu.weight") == "59");
   };
   check_all();
   REQUIRE(bench.shell("systemctl daemon-reload").status.code == 0);
@@ -127,21 +137,16 @@ TEST_CASE("systemd: update reaches unit and kernel, survives a reload, and a ref
 TEST_CASE("systemd: a device stays usable, and another forbidden, through systemctl daemon-reload in a loop") {
   REQUIRE_SYSTEMD();
   SystemdBench bench;
-  // /dev/zero by the defaults; 1:11 (kmsg) by no rule; 1:4 (port) by a rule that systemd cannot say: a minor for all.
-  const auto script = "mknod /tmp/kmsg c 1 11; mknod /tmp/port c 1 4; fails=0; rounds=0; touch /tmp/ready; "
+  // /dev/zero by the defaults; 1:11 (kmsg) by a rule that systemd cannot say, a minor for all; 1:1 (mem) by no rule.
+  const auto script = "mknod /tmp/kmsg c 1 11; mknod /tmp/mem c 1 1; fails=0; rounds=0; "
                       "while [ ! -e /tmp/stop ]; do head -c 1 /dev/zero >/dev/null 2>&1 || fails=$((fails+1)); "
-                      "head -c 0 /tmp/port 2>/dev/null || fails=$((fails+1)); "
-                      "head -c 0 /tmp/kmsg 2>/dev/null && fails=$((fails+1)); rounds=$((rounds+1)); "
-                      "echo $rounds $fails >/tmp/new; cp /tmp/new /tmp/count; done";
+                      "head -c 0 /tmp/kmsg 2>/dev/null || fails=$((fails+1)); "
+                      "head -c 0 /tmp/mem 2>/dev/null && fails=$((fails+1)); rounds=$((rounds+1)); "
+                      "echo $rounds $fails >/tmp/new; mv /tmp/new /tmp/count; done";
   bench.run(bench.scope_bundle({"/bin/sh", "-c", script}, [](oci::Spec& spec) {
-    for (auto& mount : spec.mounts)
-      if (mount.destination == "/tmp") mount.options = {"nosuid"};
-    for (auto* set : {&spec.process->capabilities->bounding, &spec.process->capabilities->effective, &spec.process->capabilities->permitted}) {
-      set->push_back("CAP_MKNOD");
-      set->push_back("CAP_SYS_RAWIO");
-    }
+    may_make_devices(spec);
     spec.linux.resources.devices = {{.allow = false, .type = 'a', .access = "rwm"},
-                                    {.allow = true, .type = 'c', .minor = 4, .access = "rw"}};
+                                    {.allow = true, .type = 'c', .minor = 11, .access = "rw"}};
   }));
   const auto count = [&] { return bench.systemd({"exec", bench.id(), "/bin/cat", "/tmp/count"}).out; };
   REQUIRE(eventually([&] { return !count().empty(); }));
@@ -150,6 +155,74 @@ TEST_CASE("systemd: a device stays usable, and another forbidden, through system
   CAPTURE(text);
   CHECK(text.ends_with(" 0\n"));
   CHECK_FALSE(text.starts_with("0 "));
+}
+
+TEST_CASE("systemd: update puts another device list in force, in unit and kernel, or changes nothing") {
+  REQUIRE_SYSTEMD();
+  SystemdBench bench;
+  bench.run(bench.scope_bundle({"/bin/sleep", "1000"}, may_make_devices));
+  REQUIRE(bench.systemd({"exec", bench.id(), "/bin/sh", "-c", "mknod /tmp/kmsg c 1 11; mknod /tmp/mem c 1 1"}).status.code == 0);
+  const auto file = bench.path("resources.json");
+  const auto update = [&](const std::string& allowed, const std::string& more = "") {
+    const auto devices = R"({"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":)" + allowed + R"(,"access":"rw"}])";
+    REQUIRE_OK(write_atomically(AT_FDCWD, file, devices + more + "}"));
+    return bench.systemd({"update", "-r", file, bench.id()});
+  };
+  const auto opens = [&](const std::string& name) { return bench.systemd({"exec", bench.id(), "/bin/head", "-c", "0", "/tmp/" + name}).status.code == 0; };
+  const auto check = [&](bool kmsg, bool mem) {
+    for (const bool reload : {false, true}) {
+      CAPTURE(reload);
+      if (reload) REQUIRE(bench.shell("systemctl daemon-reload").status.code == 0);
+      const auto list = bench.property("DeviceAllow");
+      CAPTURE(list);
+      CHECK(contains(list, "/dev/char/1:11 ") == kmsg);
+      CHECK(contains(list, "/dev/char/1:1 ") == mem);
+      CHECK(contains(list, "/dev/char/1:3 rw"));
+      CHECK(opens("kmsg") == kmsg);
+      CHECK(opens("mem") == mem);
+    }
+  };
+  check(false, false);
+  const auto first = update("11");
+  REQUIRE_MESSAGE(first.status.code == 0, first.err);
+  check(true, false);
+  CHECK(update("1", R"(,"unified":{"memory.high":"wrong"})").status.code != 0);  // the kernel says no
+  check(true, false);
+  const auto refused = update("1", R"(,"unified":{"memory.high":"0"})");  // and systemd, to what the kernel has taken
+  CHECK(refused.status.code != 0);
+  CHECK_MESSAGE(contains(refused.err, "MemoryHigh"), refused.err);
+  CHECK(bench.file("memory.high") == "max");
+  check(true, false);
+  const auto second = update("1");
+  REQUIRE_MESSAGE(second.status.code == 0, second.err);
+  check(false, true);
+}
+
+TEST_CASE("systemd: another's unit of the same name outlives what create and delete do") {
+  REQUIRE_SYSTEMD();
+  SystemdBench bench;
+  const auto bundle = bench.scope_bundle({"/bin/sleep", "1000"});
+  bench.run(bundle);
+  const auto other = [&](std::vector<std::string> arguments, const std::string& environment = "") {
+    return bench.shell(environment + " " + husk_binary() + " --systemd-cgroup --root " + bench.path("other") + " " + join(arguments, " "));
+  };
+  for (const std::string step : {"reserve", "cgroup", "clone"}) {
+    CAPTURE(step);
+    CHECK(other({"create", "-b", bundle, "x"}, "HUSK_KILL_AT=" + step).status.code != 0);
+    CHECK(other({"delete", "--force", "x"}).status.code == 0);
+    CHECK(bench.status(bench.id()) == "running");
+  }
+  CHECK(other({"create", "-b", bundle, "x"}).status.code != 0);  // the unit exists
+  CHECK(bench.status(bench.id()) == "running");
+  // Its scope has ended, and the name belongs to a new one.
+  REQUIRE(bench.systemd({"kill", bench.id(), "KILL"}).status.code == 0);
+  REQUIRE(eventually([&] { return !bench.is_unit_there(); }));
+  const auto second = other({"run", "-d", "-b", bundle, "x"});
+  REQUIRE_MESSAGE(second.status.code == 0, second.err);
+  CHECK(bench.systemd({"delete", "--force", bench.id()}).status.code == 0);
+  CHECK(contains(other({"state", "x"}).out, "\"running\""));
+  CHECK(other({"delete", "--force", "x"}).status.code == 0);
+  CHECK_FALSE(path_exists(bench.directory()));
 }
 
 TEST_CASE("systemd: systemctl stop of the scope ends the container, and husk sees it") {
@@ -249,6 +322,38 @@ TEST_CASE("systemd: a create that fails at any step leaves no unit, no cgroup an
     CHECK_FALSE(path_exists(bench.directory()));
     CHECK_FALSE(bench.is_unit_there());
   }
+}
+
+TEST_CASE("systemd: what was saved is restored into a scope with its limits and devices, or nothing is left") {
+  REQUIRE_SYSTEMD();
+  if (!path_exists("/usr/sbin/criu")) HUSK_SKIP("needs criu (tests/vm/run --full)");
+  SystemdBench bench;
+  const auto bundle = bench.scope_bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) {
+    take_limits(spec);
+    may_make_devices(spec);
+  });
+  bench.run(bundle);
+  const auto image = bench.path("image");
+  const auto saved = bench.systemd({"checkpoint", "--image-path", image, bench.id()});
+  REQUIRE_MESSAGE(saved.status.code == 0, saved.err);
+  REQUIRE(bench.systemd({"delete", bench.id()}).status.code == 0);
+  const std::vector<std::string> restore{"restore", "-d", "-b", bundle, "--image-path", image, bench.id()};
+  for (const std::string step : {"restore-scope", "restore-namespaces", "restore-commit"}) {
+    CAPTURE(step);
+    CHECK(bench.systemd(restore, {"HUSK_FAIL_AT=" + step}).status.code != 0);
+    CHECK(bench.systemd({"state", bench.id()}).status.code != 0);
+    CHECK(eventually([&] { return !path_exists(bench.directory()) && !bench.is_unit_there(); }));
+  }
+  const auto done = bench.systemd(restore);
+  REQUIRE_MESSAGE(done.status.code == 0, done.err);
+  CHECK(bench.status(bench.id()) == "running");
+  CHECK(read_file(format_text("/proc/{}/cgroup", bench.pid(bench.id()))).value() == "0::/" + bench.slice + "/" + bench.unit() + "\n");
+  CHECK(bench.property("MemoryMax") == "67108864");
+  CHECK(bench.file("pids.max") == "20");
+  const auto opened = bench.systemd({"exec", bench.id(), "/bin/sh", "-c", "mknod /tmp/mem c 1 1; head -c 0 /dev/zero && ! head -c 0 /tmp/mem"});
+  CHECK_MESSAGE(opened.status.code == 0, opened.err);
+  CHECK(bench.systemd({"delete", "--force", bench.id()}).status.code == 0);
+  CHECK_FALSE(path_exists(bench.directory()));
 }
 
 TEST_CASE("without systemd --systemd-cgroup says so, and what to use instead") {

@@ -82,7 +82,10 @@ TEST_CASE("config-linux.md#memory: bytes and \"max\" become the unit's propertie
   CHECK(limit({{"memory.low", "4096"}}, "MemoryLow") == "t 4096");
   CHECK(limit({{"memory.swap.max", "0"}}, "MemorySwapMax") == "t 0");
   CHECK(limit({{"memory.high", "5"}, {"memory.high", "7"}}, "MemoryHigh") == "t 7");
-  CHECK(limit({{"memory.high", "512M"}}, "MemoryHigh").empty());
+  CHECK(limit({{"memory.high", "512M"}}, "MemoryHigh") == "t 536870912");
+  CHECK(limit({{"memory.high", "2g"}}, "MemoryHigh") == "t 2147483648");
+  CHECK(limit({{"memory.high", "20000000000E"}}, "MemoryHigh").empty());
+  CHECK(limit({{"memory.high", "much"}}, "MemoryHigh").empty());
   CHECK(limit({{"memory/memory.limit_in_bytes", "-1"}}, "MemoryLimit", Version::v1) == infinity);
   CHECK(limit({{"memory.oom.group", "1"}}, "OOMPolicy") == "s kill");
   CHECK(limit({{"memory.oom.group", "0"}}, "OOMPolicy") == "s continue");
@@ -105,6 +108,30 @@ TEST_CASE("config-linux.md#cpu: a quota is rounded up to 10 ms of a second, and 
   CHECK(limit({{"cpu.idle", "1"}}, "CPUWeight") == "t 0");
   CHECK(limit({{"cpu/cpu.shares", "512"}}, "CPUShares", Version::v1) == "t 512");
   CHECK(limit({{"cpu/cpu.cfs_period_us", "50000"}, {"cpu/cpu.cfs_quota_us", "12345"}}, "CPUQuotaPerSecUSec", Version::v1) == "t 250000");
+}
+
+TEST_CASE("config-linux.md#cpu: the files get the quota as systemd will write it, so that a reload changes nothing") {
+  struct Row {
+    std::string file, written;
+  };
+  for (const auto& row : {Row{"50000 100000", "50000 100000"}, Row{"12345 50000", "12500 50000"}, Row{"33333 100000", "34000 100000"},
+                          Row{"20001", "21000 100000"}, Row{"max 50000", "max 50000"}, Row{"max", "max"}, Row{"1000 1000000", "10000 1000000"},
+                          Row{"2500 7777", "2566 7777"}, Row{"wrong", "wrong"}}) {
+    CAPTURE(row.file);
+    std::vector<ControlFile> files{{"cpu.max", row.file}};
+    round_quota(Version::v2, files);
+    CHECK(files.front().value == row.written);
+    const auto share = limit(files, "CPUQuotaPerSecUSec");
+    round_quota(Version::v2, files);
+    CHECK(files.front().value == row.written);  // once more: the same
+    CHECK(limit(files, "CPUQuotaPerSecUSec") == share);
+  }
+  std::vector<ControlFile> files{{"cpu/cpu.cfs_period_us", "50000"}, {"cpu/cpu.cfs_quota_us", "12345"}};
+  round_quota(Version::v1, files);
+  CHECK(files.back().value == "12500");
+  oci::Resources resources;
+  resources.cpu = oci::CpuLimits{.quota = 12345, .period = 50000};
+  CHECK(planned("", resources).files.front() == ControlFile{"cpu.max", "12500 50000"});
 }
 
 TEST_CASE("config-linux.md#configLinuxPIDS: systemd is told 1 for 0, and no limit for -1") {
@@ -138,6 +165,16 @@ TEST_CASE("config-linux.md#cpu: lists of CPUs and memory nodes become masks, low
   CHECK(limit({{"cpuset.mems", "0"}}, "AllowedMemoryNodes") == "ay 01");
 }
 
+TEST_CASE("config-linux.md#device-whitelist: an update empties systemd's list first; an annotation keeps its own") {
+  const auto change = device_change({{.allow = false, .type = 'a', .access = "rwm"}, {.allow = true, .type = 'c', .major = 1, .minor = 3, .access = "r"}});
+  REQUIRE(change.size() == 3);
+  CHECK(change[0] == Property{"DeviceAllow", "a(ss)", {}});
+  CHECK(change[1] == Property{"DevicePolicy", "s", {"strict"}});
+  CHECK(change[2] == Property{"DeviceAllow", "a(ss)", {"/dev/char/1:3", "r"}});
+  CHECK_FALSE(has_own_device_list(planned("", {})));
+  CHECK(has_own_device_list(planned("", {}, {.manager = Manager::system, .annotations = {{"org.systemd.property.DevicePolicy", "'auto'"}}})));
+}
+
 TEST_CASE("config-linux.md#device-whitelist: systemd allows what the filter allows, never less") {
   const auto deny = oci::DeviceRule{.allow = false, .type = 'a', .access = "rwm"};
   const auto list = device_properties({deny,
@@ -148,7 +185,7 @@ TEST_CASE("config-linux.md#device-whitelist: systemd allows what the filter allo
                                        {.allow = false, .type = 'c', .major = 10, .minor = 201, .access = "rw"}});
   CHECK(found(list, "DevicePolicy") == "s strict");
   const auto text = found(list, "DeviceAllow");
-  for (const std::string part : {"/dev/char/10:200 rw", "block-8 r", "char-* rw", "char-* m", "block-* m"}) {
+  for (const std::string part : {"/dev/char/10:200 rw", "block-8 r", "char-* rwm", "block-* m"}) {
     CAPTURE(part);
     CHECK(text.find(part) != std::string::npos);
   }
