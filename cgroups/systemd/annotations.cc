@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "base/format.h"
 #include "base/text.h"
@@ -121,9 +120,7 @@ class VariantReader {
     if (word.empty()) return wrong("a value is missing");
     if (expected.empty()) expected = word.find('.') == std::string::npos ? "i" : "d";
     if (expected == "d") {
-      double number = 0;
-      const auto done = std::from_chars(word.data(), word.data() + word.size(), number);
-      if (done.ec != std::errc{} || done.ptr != word.data() + word.size()) return wrong(format_text("{} is no number", quote(word)));
+      if (!parse_real(word).has_value()) return wrong(format_text("{} is no number", quote(word)));
     } else if (std::string_view{"yqut"}.find(expected) != std::string_view::npos) {
       const auto number = parse_uint64(word);
       const std::uint64_t most = expected == "y" ? 0xff : expected == "q" ? 0xffff : expected == "u" ? 0xffffffff : ~std::uint64_t{0};
@@ -171,11 +168,8 @@ bool is_in_seconds(std::string_view name) {
 Status use_microseconds(Property& property) {
   constexpr double kMicroseconds = 1e6;
   constexpr double kMost = 1.8e13;  // seconds that fit into 64 bits of microseconds
-  double seconds = -1;
-  if (property.values.size() == 1) {
-    const auto& text = property.values.front();
-    (void)std::from_chars(text.data(), text.data() + text.size(), seconds);
-  }
+  const auto number = property.values.size() == 1 ? parse_real(property.values.front()) : Error{Kind::invalid, "a list"};
+  const double seconds = number.has_value() ? number.value() : -1;
   if (std::string_view{"nqiuxtd"}.find(property.signature) == std::string_view::npos || !(seconds >= 0 && seconds < kMost))
     return Error{Kind::invalid, format_text("{} needs a number of seconds", property.name)};
   property.name = property.name.substr(0, property.name.size() - 3) + "USec";

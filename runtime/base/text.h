@@ -15,6 +15,8 @@ namespace husk {
 Result<std::uint32_t> parse_uint32(std::string_view text);
 Result<std::uint64_t> parse_uint64(std::string_view text);
 Result<std::int64_t> parse_int64(std::string_view text);
+// "1.5", "-2e3": decimal, finite; no blanks, no "inf", no hexadecimal.
+Result<double> parse_real(const std::string& text);
 
 std::vector<std::string_view> split(std::string_view text, char separator);  // keeps empty parts
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

@@ -20,6 +20,12 @@ TEST_CASE("numbers fill the whole text and fit their type (CVE-2026-30892, CVE-2
   }
   CHECK_FALSE(parse_int64("9223372036854775808").has_value());
   CHECK_FALSE(parse_int64("--1").has_value());
+  CHECK(parse_real("-2.5e3").value() == -2500.0);
+  CHECK(parse_real("30").value() == 30.0);
+  for (const auto* text : {"", " 1", "1 ", "+1", "1.5s", "0x1p3", "inf", "nan", "1e999", "1e", "e1", "-", "1.2.3", "1,5"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_real(text).has_value());
+  }
 }
 
 TEST_CASE("split keeps empty parts, join is its inverse") {
