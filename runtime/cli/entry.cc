@@ -1,6 +1,5 @@
 // Where the kernel enters a static husk, before the C library. `exec` has to run from a read-only clone of husk
-// (self_protect.h); done here, husk starts anew before its C library has set itself up once for nothing: in a
-// virtual machine that takes 0.1 to 0.7 ms, because each CPUID instruction traps (init_cpu_features in glibc).
+// (self_protect.h); done here, husk starts anew before its C library has set itself up once for nothing.
 // There is no libc, no stack protector and no relocation yet: system calls, arguments and nothing else. What
 // fails here is tried again by run_from_readonly_mount, which knows how to report it.
 #include <fcntl.h>
