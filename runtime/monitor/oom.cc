@@ -61,7 +61,8 @@ std::string find_directory(std::string_view mountinfo, const std::string& path, 
     if (right[0] != (unified ? "cgroup2" : "cgroup")) continue;
     if (!unified && !lists(right[2], "memory")) continue;
     const auto root = left[3] == "/" ? std::string_view{} : left[3];
-    if (!path.starts_with(root)) continue;
+    const bool below = path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '/');
+    if (!below) continue;  // "/pod" is not above "/pod1"
     return std::string{left[4]} + path.substr(root.size());
   }
   return {};

@@ -34,6 +34,8 @@ TEST_CASE("memory cgroup: on v2 the unified line and mount") {
 TEST_CASE("memory cgroup: a mount of a sub-tree shows the path below it") {
   const auto found = find_memory_cgroup("3:memory:/docker/abc/husk\n", "1 2 0:28 /docker/abc /cg/memory rw - cgroup cgroup rw,memory\n");
   CHECK(found.directory == "/cg/memory/husk");
+  const auto beside = find_memory_cgroup("3:memory:/docker/abcd\n", "1 2 0:28 /docker/abc /cg/memory rw - cgroup cgroup rw,memory\n");
+  CHECK(beside.directory.empty());
 }
 
 TEST_CASE("memory cgroup: without a memory controller only the path is known, or nothing") {
