@@ -164,7 +164,7 @@ Result<std::vector<std::string>> plan_live_removal(const std::vector<oci::Mount>
       return Error{Kind::invalid, format_text("\"/{}\": {} keeps its mounts: they are part of how the container is closed off", i, quote(path))};
     destinations.push_back(std::move(path));
   }
-  std::ranges::stable_sort(destinations, {}, &std::string::size);  // taken away from the end: what is below comes first
+  std::ranges::sort(destinations, {}, &std::string::size);  // taken away from the end: what is below comes first
   return destinations;
 }
 

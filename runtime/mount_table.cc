@@ -5,27 +5,10 @@
 #include "base/file.h"
 #include "base/format.h"
 #include "base/text.h"
+#include "base/unescape.h"
 
 namespace husk::runtime {
 namespace {
-
-bool is_octal(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '7'; });
-}
-
-// "\040" → " ". Source: mangle_path() in fs/seq_file.c.
-std::string unescape(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 4 > text.size() || !is_octal(text.substr(i + 1, 3))) {
-      plain += text[i];
-      continue;
-    }
-    plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-    i += 3;
-  }
-  return plain;
-}
 
 Error malformed(std::string_view line) {
   return Error{Kind::internal, format_text("mountinfo has the line {}", quote(line))};
@@ -48,7 +31,7 @@ Result<MountTable> parse_mount_table(std::string_view mountinfo) {
     const auto id = parse_uint64(words[0]);
     const auto parent = parse_uint64(words[1]);
     if (!id.has_value() || !parent.has_value()) return malformed(line);
-    mounts.push_back({.id = id.value(), .parent = parent.value(), .point = unescape(words[4]), .type = std::string{*(dash + 1)}});
+    mounts.push_back({.id = id.value(), .parent = parent.value(), .point = unescape_octal(words[4]), .type = std::string{*(dash + 1)}});
   }
   return MountTable{std::move(mounts)};
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "base/unescape.h"
 
 namespace husk::cgroups::v1 {
 namespace {
@@ -12,21 +13,6 @@ namespace {
 constexpr std::array<std::string_view, 15> kControllers = {
     "cpu",     "cpuacct", "cpuset",   "memory",     "devices", "freezer", "blkio",       "pids",
     "hugetlb", "net_cls", "net_prio", "perf_event", "rdma",    "misc",    "name=systemd"};
-
-// "\040" → " ". Source: man 5 proc, mountinfo.
-std::string unescape(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto is_octal = [&text](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '7'; };
-    if (text[i] == '\\' && is_octal(i + 1) && is_octal(i + 2) && is_octal(i + 3)) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
 
 std::vector<std::string> controllers_of(std::string_view type, std::string_view options) {
   if (type == "cgroup2") return {std::string{kUnified}};
@@ -48,7 +34,7 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo) {
     const auto before = split(line.substr(0, separator), ' ');
     const auto after = split(line.substr(separator + 3), ' ');
     if (before.size() < 5 || after.size() < 3) continue;
-    Hierarchy next{.mount = unescape(before[4]), .controllers = controllers_of(after[0], after[2])};
+    Hierarchy next{.mount = unescape_octal(before[4]), .controllers = controllers_of(after[0], after[2])};
     if (next.controllers.empty()) continue;
     const auto known = std::find_if(all.begin(), all.end(), [&next](const Hierarchy& one) {
       return one.controllers == next.controllers;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "base/unescape.h"
 
 namespace husk::monitor {
 namespace {
@@ -60,10 +61,10 @@ std::string find_directory(std::string_view mountinfo, const std::string& path, 
     if (left.size() < 6 || right.size() < 3) continue;
     if (right[0] != (unified ? "cgroup2" : "cgroup")) continue;
     if (!unified && !lists(right[2], "memory")) continue;
-    const auto root = left[3] == "/" ? std::string_view{} : left[3];
+    const auto root = left[3] == "/" ? std::string{} : unescape_octal(left[3]);
     const bool below = path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '/');
     if (!below) continue;  // "/pod" is not above "/pod1"
-    return std::string{left[4]} + path.substr(root.size());
+    return unescape_octal(left[4]) + path.substr(root.size());
   }
   return {};
 }

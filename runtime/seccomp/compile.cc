@@ -96,7 +96,7 @@ Result<std::vector<Conditions>> alternatives_of(const oci::SeccompRule& rule, co
   for (const auto& arg : rule.args) conditions.push_back(TRY(condition_of(arg, where)));
   std::vector<Conditions> alternatives;
   auto sorted = conditions;
-  std::ranges::stable_sort(sorted, {}, &Condition::index);
+  std::ranges::sort(sorted, {}, &Condition::index);
   if (std::ranges::adjacent_find(sorted, {}, &Condition::index) == sorted.end()) {
     alternatives.push_back(std::move(sorted));
   } else {
@@ -123,7 +123,8 @@ Result<std::vector<const Architecture*>> architectures_of(const oci::Seccomp& pr
       return bad("/architectures", format_text("{} has another byte order than this machine", name));
     if (std::ranges::find(architectures, architecture) == architectures.end()) architectures.push_back(architecture);
   }
-  std::ranges::stable_sort(architectures, {}, [](const auto* item) { return is_x32(*item); });
+  const auto x32 = std::ranges::find_if(architectures, [](const auto* item) { return is_x32(*item); });
+  if (x32 != architectures.end()) std::rotate(x32, x32 + 1, architectures.end());  // to the end
   return architectures;
 }
 

@@ -3,6 +3,7 @@
 #include "cgroups/v1/hierarchy.h"
 #include "fuzz/fuzzer.h"
 #include "monitor/oom.h"
+#include "mount_table.h"
 #include "rootfs/cgroup_mount.h"
 
 using namespace husk;
@@ -17,6 +18,9 @@ HUSK_FUZZ(text) {
   }
   const auto memory = monitor::find_memory_cgroup(cgroup, mountinfo);
   require(memory.directory.empty() || !memory.path.empty(), "a directory of no cgroup");
+  const auto table = runtime::parse_mount_table(mountinfo);
+  if (table.has_value())
+    for (const auto& mount : table.value().all()) require(table.value().find(mount.id) != nullptr, "a mount that is not found");
   const auto lines = rootfs::parse_hierarchies(cgroup);
   if (!lines.has_value()) return;
   for (const auto& line : lines.value())

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/unescape.h"
 #include "harness/harness.h"
 
 #include <cerrno>
@@ -127,4 +128,12 @@ TEST_CASE("JSON strings escape what JSON requires and replace what is no UTF-8 (
 }
 
 }  // namespace
+
+TEST_CASE("man 5 proc, mountinfo: space, tab, newline and backslash are octal; what is no whole escape stays") {
+  CHECK(unescape_octal("/a\\040b\\011\\012\\134c") == "/a b\t\n\\c");
+  CHECK(unescape_octal("/a\\04") == "/a\\04");
+  CHECK(unescape_octal("\\048") == "\\048");
+  CHECK(unescape_octal("\\") == "\\");
+}
+
 }  // namespace husk

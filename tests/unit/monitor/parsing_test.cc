@@ -38,6 +38,14 @@ TEST_CASE("memory cgroup: a mount of a sub-tree shows the path below it") {
   CHECK(beside.directory.empty());
 }
 
+TEST_CASE("memory cgroup: a name that only begins like the root of a mount is not below it; \\040 is a space") {
+  const std::string_view mounts = "1 2 0:28 /pod1 /cg/one rw - cgroup cgroup rw,memory\n"
+                                  "1 2 0:28 /pod\\0401 /cg\\040two rw - cgroup cgroup rw,memory\n";
+  CHECK(find_memory_cgroup("3:memory:/pod12\n", mounts).directory.empty());
+  CHECK(find_memory_cgroup("3:memory:/pod1\n", mounts).directory == "/cg/one");
+  CHECK(find_memory_cgroup("3:memory:/pod 1/web\n", mounts).directory == "/cg two/web");
+}
+
 TEST_CASE("memory cgroup: without a memory controller only the path is known, or nothing") {
   const auto other = find_memory_cgroup("2:cpu:/x\n0::/\n", kHybridMounts);
   CHECK(other.path == "/x");
