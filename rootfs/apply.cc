@@ -76,7 +76,7 @@ Status reconfigure(const MountOp& op, const UniqueFd& place) {
 }
 
 Status apply_remount(const MountOp& op, const Ground& ground) {
-  const auto place = TRY(ground.root.open_path(op.to));
+  const auto place = TRY(open_to_remount(ground, op.to));
   Status done = op.reconfigure && !op.settings.empty() ? reconfigure(op, place) : ok();
   if (done.has_value()) done = set_attributes(place, op);
   if (!done.has_value() && done.error().os_errno() == EINVAL)

@@ -127,12 +127,17 @@ void plan_devices(const oci::Spec& spec, RootfsPlan& plan) {
   }
 }
 
-Status check_paths(const std::vector<std::string>& paths, std::string_view pointer) {
-  for (const auto& path : paths)
-    if (!path.starts_with('/') || path.find('\0') != std::string::npos || clean_path(path) == "/")
+// Clean, as the destinations of mounts: what is below "/proc" or "/sys" is known by its name, and "/sys/../proc/kcore"
+// would be looked for in the sysfs.
+Result<std::vector<std::string>> clean_paths(const std::vector<std::string>& paths, std::string_view pointer) {
+  std::vector<std::string> cleaned;
+  for (const auto& path : paths) {
+    cleaned.push_back(clean_path(path));
+    if (!path.starts_with('/') || path.find('\0') != std::string::npos || cleaned.back() == "/")
       return Error{Kind::invalid, format_text("{}: {} is not the absolute path of something inside the rootfs",
                                               quote(pointer), quote(path))};
-  return ok();
+  }
+  return cleaned;
 }
 
 }  // namespace
@@ -147,11 +152,9 @@ Result<RootfsPlan> make_plan(const oci::Spec& spec, const PlanOptions& options) 
                   .bind_devices = options.new_user_namespace,
                   .console = spec.process.has_value() && spec.process->terminal,
                   .cgroup_namespace = spec.find_namespace(NamespaceType::cgroup) != nullptr,
-                  .mount_label = spec.linux.mount_label,
-                  .masked_paths = spec.linux.masked_paths,
-                  .readonly_paths = spec.linux.readonly_paths};
-  TRY(check_paths(plan.masked_paths, "/linux/maskedPaths"));
-  TRY(check_paths(plan.readonly_paths, "/linux/readonlyPaths"));
+                  .mount_label = spec.linux.mount_label};
+  plan.masked_paths = TRY(clean_paths(spec.linux.masked_paths, "/linux/maskedPaths"));
+  plan.readonly_paths = TRY(clean_paths(spec.linux.readonly_paths, "/linux/readonlyPaths"));
   const auto* own = spec.find_namespace(NamespaceType::mount);
   plan.joined = own != nullptr && !own->path.empty();
   plan.root_propagation = TRY(parse_propagation(spec.linux.rootfs_propagation));

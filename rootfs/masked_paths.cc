@@ -61,16 +61,18 @@ Status Cover::put_on(const UniqueFd& place) {
 PathCovers::PathCovers(const RootfsPlan& plan, const Ground& ground)
     : plan_{plan}, ground_{ground}, directories_{open_empty_directory, plan.mount_label}, files_{open_null, plan.mount_label} {}
 
+// Masks first: a read-only path may cover the whole of a procfs or sysfs, by its name or by a link of the image. Its
+// clone then has the masks; set afterwards, they would be below it, where nobody looks.
 Status PathCovers::put(const WhichPaths& which) {
-  for (const auto& path : plan_.readonly_paths) {
-    if (!which(path)) continue;
-    auto done = make_readonly(ground_, path);
-    if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
-  }
   for (const auto& path : plan_.masked_paths) {
     if (!which(path)) continue;
     auto done = mask(directories_, files_, ground_, path);
     if (!done.has_value()) return std::move(done).during(format_text("mask {}", quote(path)));
+  }
+  for (const auto& path : plan_.readonly_paths) {
+    if (!which(path)) continue;
+    auto done = make_readonly(ground_, path);
+    if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
   }
   return ok();
 }

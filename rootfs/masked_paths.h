@@ -30,9 +30,9 @@ class Cover {
 class PathCovers {
  public:
   PathCovers(const RootfsPlan& plan, const Ground& ground);
-  // Read-only paths, each covered with a clone of itself and all mounts below, then masked ones: directories are
-  // covered by one shared, empty, read-only tmpfs, files by the host's /dev/null, which is checked to be character
-  // device 1:3 and never looked up in the container (CVE-2025-31133).
+  // Masked paths: directories are covered by one shared, empty, read-only tmpfs, files by the host's /dev/null, which
+  // is checked to be character device 1:3 and never looked up in the container (CVE-2025-31133). Then read-only ones,
+  // each covered with a clone of itself and all mounts below.
   Status put(const WhichPaths& which);
 
  private:

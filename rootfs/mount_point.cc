@@ -4,6 +4,9 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -91,10 +94,17 @@ Status check_not_root(const UniqueFd& fd, const Ground& ground, const std::strin
       "fix the image: it has a symbolic link there");
 }
 
+Status check_behind_link(const UniqueFd& fd, const Ground& ground, const std::string& path) {
+  TRY(check_not_in_proc(fd, path));
+  return check_not_root(fd, ground, path);
+}
+
+// What was missing a moment ago may be there now, as a link that somebody who shares the directory has made.
 Result<MountPoint> make_missing(const Ground& ground, const std::string& path, const Wanted& wanted) {
   const bool file = TRY(wants_file(wanted));
-  if (file) return make_file(ground, path);
-  return make_directory(ground, path, wanted.plain);
+  auto place = file ? make_file(ground, path) : make_directory(ground, path, wanted.plain);
+  if (place.has_value() && place.value().existed) TRY(check_behind_link(place.value().fd, ground, path));
+  return place;
 }
 
 }  // namespace
@@ -133,9 +143,19 @@ Result<MountPoint> open_mount_point(const Ground& ground, const std::string& pat
   auto behind = ground.root.open_path(path);
   if (!behind.has_value() && behind.error().os_errno() == ENOENT) return make_missing(ground, path, wanted);
   if (!behind.has_value()) return std::move(behind).error();
-  TRY(check_not_in_proc(behind.value(), path));
-  TRY(check_not_root(behind.value(), ground, path));
+  TRY(check_behind_link(behind.value(), ground, path));
   return MountPoint{.fd = std::move(behind).value(), .existed = true};
+}
+
+Result<UniqueFd> open_to_remount(const Ground& ground, const std::string& path) {
+  auto plain = ground.root.open_plain(path);
+  if (plain.has_value() || plain.error().os_errno() != ELOOP) return plain;
+  auto behind = TRY(ground.root.open_path(path));
+  const auto info = TRY(sys::fstatfs(behind.get()));
+  constexpr std::array<long, 4> kKernels{PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC};
+  if (std::ranges::find(kKernels, static_cast<long>(info.f_type)) == kKernels.end()) return behind;
+  return Error{Kind::invalid, format_text("{} leads to a mount of the kernel's, which is remounted by its own name only", quote(path))}
+      .hint("fix the image: it has a symbolic link there");
 }
 
 Status attach_at(const UniqueFd& mount, const MountPoint& place) {

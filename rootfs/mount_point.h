@@ -55,6 +55,10 @@ struct Wanted {
 // Source: CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-54867 for `plain`.
 Result<MountPoint> open_mount_point(const Ground& ground, const std::string& path, const Wanted& wanted);
 
+// What is to be remounted. Errors: invalid (a link of the image that leads to procfs, sysfs or cgroups, whose
+// restrictions it would lift).
+Result<UniqueFd> open_to_remount(const Ground& ground, const std::string& path);
+
 // Moves a detached mount there.
 Status attach_at(const UniqueFd& mount, const MountPoint& place);
 
