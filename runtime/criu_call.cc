@@ -86,7 +86,10 @@ Result<pid_t> call_criu(const CriuCall& call) {
   const auto program = TRY(sibling_program(kProgram));
   auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
   auto clone = TRY(sys::clone3({.cgroup_fd = call.cgroup_fd}).during("start husk-criu"));
-  if (clone.pid == 0) run_child(call, program, pair.second);
+  if (clone.pid == 0) {
+    pair.first.reset();  // what waits for the parent must see its end
+    run_child(call, program, pair.second);
+  }
   pair.second.reset();
   auto adopted = adopt(pair.first, call, clone.pid);
   auto done = adopted.has_value() ? follow(pair.first, call) : Result<pid_t>{adopted.error()};

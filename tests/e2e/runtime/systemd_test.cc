@@ -334,10 +334,10 @@ TEST_CASE("systemd: what was saved is restored into a scope with its limits and 
   });
   bench.run(bundle);
   const auto image = bench.path("image");
-  const auto saved = bench.systemd({"checkpoint", "--image-path", image, bench.id()});
+  const auto saved = bench.systemd({"checkpoint", "--network-lock", "skip", "--image-path", image, bench.id()});
   REQUIRE_MESSAGE(saved.status.code == 0, saved.err);
   REQUIRE(bench.systemd({"delete", bench.id()}).status.code == 0);
-  const std::vector<std::string> restore{"restore", "-d", "-b", bundle, "--image-path", image, bench.id()};
+  const std::vector<std::string> restore{"restore", "-d", "--network-lock", "skip", "-b", bundle, "--image-path", image, bench.id()};
   for (const std::string step : {"restore-scope", "restore-namespaces", "restore-commit"}) {
     CAPTURE(step);
     CHECK(bench.systemd(restore, {"HUSK_FAIL_AT=" + step}).status.code != 0);
