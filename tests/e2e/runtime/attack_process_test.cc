@@ -81,10 +81,11 @@ TEST_CASE("CVE-2019-5736: no right inside makes the runtime's binary writable, n
   });
   const auto copy = bench.path("husk-copy");  // a failure must not spoil the build
   REQUIRE(bench.shell("cp " + husk_binary() + " " + copy).status.code == 0);
-  const auto before = read_file(copy).value();
+  const auto content = [&copy] { return read_file(copy, std::size_t{1} << 28U).value(); };  // a sanitizer's husk has 90 MB
+  const auto before = content();
   REQUIRE(bench.husk({"run", "-d", "-b", bundle, bench.id()}).status.code == 0);
   exec_many(bench, rootfs + "/seen", copy);
-  CHECK(read_file(copy).value() == before);
+  CHECK(content() == before);
   CHECK(!contains(text_of(rootfs + "/seen"), "made writable"));
 }
 

@@ -11,7 +11,11 @@ namespace husk::test {
 namespace {
 
 constexpr const char* kBusybox = "/bin/busybox";
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kTimeoutMs = 120'000;  // each start of a program takes ten times as long
+#else
 constexpr int kTimeoutMs = 20'000;
+#endif
 
 std::string make_rootfs(const std::string& path) {
   for (const auto* directory : {"/bin", "/proc", "/sys", "/dev", "/tmp", "/etc", "/root", "/home"})

@@ -72,9 +72,11 @@ TEST_CASE("wait beside a run in the foreground: both have the exit code") {
   REQUIRE_E2E();
   Bench bench;
   const auto id = bench.id();
-  const auto done = bench.shell("husk run --keep -b " + bench.shell_bundle("sleep 0.1; exit 9") + " " + id + " & run=$!; " +
+  const auto door = bench.path("door");
+  const auto done = bench.shell("mkfifo " + door + "; husk run --keep -b " + bench.shell_bundle("read word; exit 9") + " " + id +
+                                " <" + door + " & run=$!; exec 3>" + door + "; " +
                                 "until husk state " + id + " 2>/dev/null | grep -q running; do :; done; " +
-                                "husk wait " + id + "; echo code $?; wait $run; echo run $?");
+                                "husk wait " + id + " & wait=$!; echo go >&3; wait $wait; echo code $?; wait $run; echo run $?");
   CHECK_MESSAGE(done.out == "9\ncode 9\nrun 9\n", done.err);
 }
 
