@@ -14,6 +14,12 @@ Result<Root> read_root(const JsonReader& json) {
   return root;
 }
 
+void take_receiver(Spec& spec) {
+  if (!spec.linux.seccomp.has_value() || !spec.linux.seccomp->listener_path.empty()) return;
+  for (const auto& [key, value] : spec.annotations)
+    if (key == kSeccompReceiver) spec.linux.seccomp->listener_path = value;
+}
+
 Result<Spec> read_spec(const JsonReader& json) {
   TRY(json.expect_object());
   Spec spec;
@@ -26,6 +32,7 @@ Result<Spec> read_spec(const JsonReader& json) {
   TRY(read_object(json, "hooks", spec.hooks, read_hooks));
   TRY(read(json, "annotations", spec.annotations));
   TRY(read_object(json, "linux", spec.linux, read_linux));
+  take_receiver(spec);
   return spec;
 }
 

@@ -11,6 +11,9 @@
 
 namespace husk::oci {
 
+// crun's name for linux.seccomp.listenerPath, from before the specification had it; taken where that is absent.
+inline constexpr std::string_view kSeccompReceiver = "run.oci.seccomp.receiver";
+
 Result<Spec> parse_config(std::string_view text);        // parse and validate
 Result<Process> parse_process(std::string_view text);    // `husk exec --process FILE`
 Result<Resources> parse_resources(std::string_view text);  // `husk update --resources FILE`

@@ -22,9 +22,9 @@ constexpr unsigned long kCommonFlags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOE
 static_assert(MOUNT_ATTR_RDONLY == MS_RDONLY && MOUNT_ATTR_NOSUID == MS_NOSUID && MOUNT_ATTR_NODEV == MS_NODEV &&
               MOUNT_ATTR_NOEXEC == MS_NOEXEC);
 
-Result<UniqueFd> make_tmpfs(unsigned attributes, const std::string& label) {
+Result<UniqueFd> make_tmpfs(unsigned attributes, const MountOp& op) {
   const auto fs = TRY(sys::fsopen("tmpfs"));
-  TRY(set_context(fs.get(), label));
+  TRY(set_context(fs.get(), op.label, op.label_option));
   TRY(sys::fsconfig_string(fs.get(), "source", "cgroup"));
   TRY(sys::fsconfig_string(fs.get(), "mode", "755"));
   TRY(sys::fsconfig_create(fs.get()));
@@ -119,7 +119,7 @@ Status mount_cgroup_v1(const MountOp& op, const MountPoint& place, bool own_name
   const unsigned attributes = fresh_attributes(op);
   const auto text = TRY(read_file("/proc/self/cgroup"));
   const auto hierarchies = TRY(parse_hierarchies(text));
-  const auto directory = TRY(make_tmpfs(attributes & ~static_cast<unsigned>(MOUNT_ATTR_RDONLY), op.label));
+  const auto directory = TRY(make_tmpfs(attributes & ~static_cast<unsigned>(MOUNT_ATTR_RDONLY), op));
   TRY(attach_at(directory, place));
   TRY(sys::fchdir(directory.get()));
   for (const auto& item : hierarchies) TRY(add_hierarchy(item, directory.get(), attributes, own_namespace));

@@ -111,7 +111,7 @@ Status label_root(const UniqueFd& mount, const MountOp& op) {
 
 Result<UniqueFd> make_own(const MountOp& op, bool user_namespace) {
   const auto fs = TRY(sys::fsopen(op.type));
-  if (op.type != kLabelledByAttribute) TRY(set_context(fs.get(), op.label));
+  if (op.type != kLabelledByAttribute) TRY(set_context(fs.get(), op.label, op.label_option));
   LongValues long_values;
   TRY(configure(fs.get(), op, user_namespace, long_values));
   TRY(sys::fsconfig_create(fs.get()));
@@ -166,9 +166,9 @@ Result<UniqueFd> make_tmpfs(MountOp op, int covered) {
   return mount;
 }
 
-Status set_context(int fs, const std::string& label) {
+Status set_context(int fs, const std::string& label, const std::string& option) {
   if (label.empty()) return ok();
-  return explain_label(sys::fsconfig_string(fs, "context", label), label);
+  return explain_label(sys::fsconfig_string(fs, option, label), label);
 }
 
 Result<FreshMount> make_fresh(const MountOp& op, bool user_namespace) {

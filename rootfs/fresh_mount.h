@@ -26,6 +26,6 @@ Result<UniqueFd> make_tmpfs(MountOp op, int covered);
 
 // SELinux: all files of the file system that is being made get `label`; "" leaves it to the policy.
 // Source: man 8 mount, context=.
-Status set_context(int fs, const std::string& label);
+Status set_context(int fs, const std::string& label, const std::string& option = "context");
 
 }  // namespace husk::rootfs

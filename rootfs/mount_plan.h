@@ -21,6 +21,7 @@ struct MountOp {
   std::string to;           // destination inside
   std::string type;         // file system type of a fresh mount
   std::string label;        // SELinux, of what is mounted anew; "" = the policy's own
+  std::string label_option = "context";  // or fscontext, defcontext, rootcontext
   std::vector<std::pair<std::string, std::string>> settings;  // fsconfig key → value; "" = flag
   bool recursive_bind = false;
   bool reconfigure = false;             // remount without bind: the file system's settings change too

@@ -1,6 +1,7 @@
 #include <linux/sched.h>
 #include <sys/socket.h>
 
+#include "annotations.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/format.h"
@@ -51,7 +52,8 @@ struct Console {
 
 Result<Console> connect_console(const ContainerPlan& plan, const CreateOptions& options) {
   Console console;
-  console.pidfd = TRY(connect_pidfd_socket(options.pidfd_socket));
+  const auto* receiver = find_annotation(plan.annotations, kPidfdReceiver);
+  console.pidfd = TRY(connect_pidfd_socket(options.pidfd_socket.empty() && receiver != nullptr ? *receiver : options.pidfd_socket));
   if (!plan.process.has_value() || !plan.process->terminal) return console;
   if (!options.console_socket.empty()) {
     console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));

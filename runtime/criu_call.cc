@@ -16,7 +16,6 @@ namespace husk::runtime {
 namespace {
 
 constexpr const char* kProgram = "husk-criu";
-constexpr const char* kConfigAnnotation = "org.criu.config";
 constexpr const char* kDefaultConfig = "/etc/criu/husk.conf";
 constexpr std::string_view kAdopted = "adopted";
 
@@ -108,7 +107,7 @@ Result<UniqueFd> open_image_directory(const std::string& path, bool make) {
 
 std::string criu_config_file(const std::vector<std::pair<std::string, std::string>>& annotations) {
   for (const auto& [key, value] : annotations)
-    if (key == kConfigAnnotation) return value;
+    if (key == kCriuConfigAnnotation) return value;
   return kDefaultConfig;
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -28,6 +29,7 @@ Result<pid_t> call_criu(const CriuCall& call);
 
 // Descriptors that both verbs need. Made when missing (mode 0700) if `make` is set.
 Result<UniqueFd> open_image_directory(const std::string& path, bool make);
+inline constexpr std::string_view kCriuConfigAnnotation = "org.criu.config";
 // The name of the annotation's file for CRIU, or husk's default. Source: runc, docs/checkpoint-restore.md.
 std::string criu_config_file(const std::vector<std::pair<std::string, std::string>>& annotations);
 // CRIU needs capabilities of the host's user namespace.

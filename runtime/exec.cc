@@ -259,7 +259,7 @@ Result<int> exec_in_container(const StateStore& store, const ExecOptions& option
   TRY(check_labels(&process, ""));
   TRY(check_terminal(process, options));
   const auto filters = store.seccomp_cache();
-  auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true, .filters = &filters}));
+  auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true, .filters = &filters, .annotations = target.spec.annotations}));
   if (process.terminal && options.console_socket.empty()) plan.console_size = own_terminal_size();
   const auto console = TRY(connect_console(process, options));
   std::optional<Foreground> foreground;

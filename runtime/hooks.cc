@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 
+#include "annotations.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
@@ -51,18 +52,28 @@ std::optional<std::string> working_directory(const std::string& bundle) {
   return bundle;
 }
 
-Status run_hook(const oci::Hook& hook, const std::string& state, const std::string& bundle) {
+// The file that an annotation names, or `otherwise`. The path is the host's: a hook inside the container has none.
+Result<UniqueFd> open_output(const oci::State& state, std::string_view kind, std::string_view key, const UniqueFd& otherwise) {
+  const auto* path = kind == "startContainer" ? nullptr : find_annotation(state.annotations, key);
+  if (path == nullptr) return sys::dup_cloexec(otherwise.get());
+  return sys::openat(AT_FDCWD, *path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600).during(format_text("annotation {}", key));
+}
+
+Status run_hook(const oci::Hook& hook, std::string_view kind, const oci::State& about) {
+  const auto state = oci::hook_state_json(about).dump();
   const auto input = TRY(sys::memfd_create("hook-state", MFD_CLOEXEC));
   TRY(sys::write_all(input.get(), state));
   TRY(sys::lseek(input.get(), 0, SEEK_SET));
   const auto output = TRY(sys::memfd_create("hook-output", MFD_CLOEXEC));
+  const auto out = TRY(open_output(about, kind, kHooksStdout, output));
+  const auto err = TRY(open_output(about, kind, kHooksStderr, output));
   SpawnOptions options{.path = hook.path,
                        .arguments = hook.args.empty() ? std::vector{hook.path} : hook.args,
                        .environment = hook.env,
-                       .working_directory = working_directory(bundle),
+                       .working_directory = working_directory(about.bundle),
                        .descriptors = {{.from = input.get(), .target = 0},
-                                       {.from = output.get(), .target = 1},
-                                       {.from = output.get(), .target = 2}}};
+                                       {.from = out.get(), .target = 1},
+                                       {.from = err.get(), .target = 2}}};
   auto child = TRY(spawn(options));
   const auto ended = TRY(child.wait_for(timeout_ms(hook)));
   if (!ended.has_value())
@@ -77,18 +88,14 @@ Status run_hook(const oci::Hook& hook, const std::string& state, const std::stri
 }  // namespace
 
 Status run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state) {
-  if (hooks.empty()) return ok();
-  const auto text = oci::hook_state_json(state).dump();
   for (std::size_t i = 0; i < hooks.size(); ++i)
-    TRY(run_hook(hooks[i], text, state.bundle).during(format_text("error running {} hook #{}", kind, i)));
+    TRY(run_hook(hooks[i], kind, state).during(format_text("error running {} hook #{}", kind, i)));
   return ok();
 }
 
 void run_all_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state) {
-  if (hooks.empty()) return;
-  const auto text = oci::hook_state_json(state).dump();
   for (std::size_t i = 0; i < hooks.size(); ++i) {
-    const auto done = run_hook(hooks[i], text, state.bundle);
+    const auto done = run_hook(hooks[i], kind, state);
     if (!done.has_value()) log::warning(format_text("{} hook #{}: {}", kind, i, done.error().to_string()));
   }
 }

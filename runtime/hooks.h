@@ -12,6 +12,7 @@
 
 namespace husk::runtime {
 
+// What they print is shown when one fails, or appended to the files that run.oci.hooks.stdout and .stderr name.
 // Their working directory is the bundle, where it can be reached.
 // Stops at the first failure: "error running createRuntime hook #1: …" (index from 0; parsed by callers).
 Status run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state);

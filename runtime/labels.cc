@@ -16,18 +16,6 @@ namespace {
 constexpr const char* kApparmor = "/process/apparmorProfile";
 constexpr const char* kSelinux = "/process/selinuxLabel";
 
-bool has_apparmor() {
-  const auto enabled = read_file("/sys/module/apparmor/parameters/enabled", 16);
-  return enabled.has_value() && enabled.value().starts_with('Y');
-}
-
-bool has_selinux() {
-  const auto fd = sys::openat(AT_FDCWD, "/sys/fs/selinux", O_PATH);
-  if (!fd.has_value()) return false;
-  const auto info = sys::fstatfs(fd.value().get());
-  return info.has_value() && static_cast<std::uint64_t>(info.value().f_type) == SELINUX_MAGIC;
-}
-
 Error no_module(std::string_view pointer, std::string_view name, std::string_view option) {
   return Error{Kind::unsupported, format_text("{}: {} is not enabled on this host", quote(pointer), name)}.hint(
       format_text("remove the field, or boot a kernel that has it with {} in lsm= (see /sys/kernel/security/lsm)", option));
@@ -100,6 +88,18 @@ Status join_session(const ProcessPlan& plan) {
 }
 
 }  // namespace
+
+bool has_apparmor() {
+  const auto enabled = read_file("/sys/module/apparmor/parameters/enabled", 16);
+  return enabled.has_value() && enabled.value().starts_with('Y');
+}
+
+bool has_selinux() {
+  const auto fd = sys::openat(AT_FDCWD, "/sys/fs/selinux", O_PATH);
+  if (!fd.has_value()) return false;
+  const auto info = sys::fstatfs(fd.value().get());
+  return info.has_value() && static_cast<std::uint64_t>(info.value().f_type) == SELINUX_MAGIC;
+}
 
 Status check_labels(const oci::Process* process, const std::string& mount_label) {
   if (process != nullptr && !process->apparmor_profile.empty()) {

@@ -12,6 +12,10 @@
 
 namespace husk::runtime {
 
+// Of this host.
+bool has_apparmor();
+bool has_selinux();
+
 // A label that the host cannot give must not be dropped in silence: the process would run without its confinement.
 // Errors: unsupported, with the JSON pointer. `process` may be absent.
 Status check_labels(const oci::Process* process, const std::string& mount_label);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "annotations.h"
 #include "base/format.h"
 #include "base/text.h"
 #include "oci-spec/names.h"
@@ -54,6 +55,7 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
                                           const SeccompCache* filters) {
   TRY(check_terminal(spec, options));
   TRY(check_namespaces(spec));
+  TRY(check_annotations(spec.annotations));
   if (!spec.root.has_value()) return Error{Kind::invalid, "\"/root\": is missing"};
   ContainerPlan plan{.id = options.id.text(), .bundle = options.bundle};
   plan.namespaces = TRY(plan_namespaces(spec));
@@ -64,11 +66,13 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
                                              .no_pivot = options.no_pivot,
                                              .new_user_namespace = spec.find_namespace(oci::NamespaceType::user) != nullptr,
                                              .cgroup2 = plan.cgroup.version == cgroups::Version::v2}));
+  if (const auto* type = find_annotation(spec.annotations, kMountContextType); type != nullptr)
+    for (auto& op : plan.rootfs.mounts) op.label_option = *type;
   plan.net_devices = spec.linux.net_devices;
   plan.sysctls = TRY(plan_sysctls(spec));
   if (spec.process.has_value())
     plan.process = TRY(make_process_plan(*spec.process, spec.linux,
-                                         {.container_id = plan.id, .new_keyring = options.new_keyring, .filters = filters}));
+                                         {.container_id = plan.id, .new_keyring = options.new_keyring, .filters = filters, .annotations = spec.annotations}));
   plan.hostname = spec.hostname;
   plan.domainname = spec.domainname;
   plan.hooks = spec.hooks;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 
+#include "annotations.h"
 #include "base/format.h"
 #include "base/text.h"
 
@@ -156,6 +157,8 @@ Status plan_extras(ProcessPlan& plan, const oci::Process& process, const oci::Li
     plan.initial_affinity = TRY(plan_cpus(affinity.initial, "/process/execCPUAffinity/initial"));
     plan.final_affinity = TRY(plan_cpus(affinity.final, "/process/execCPUAffinity/final"));
   }
+  if (linux.seccomp.has_value() && find_annotation(context.annotations, kFailUnknownCall) != nullptr)
+    TRY(check_call_names(*linux.seccomp));
   if (linux.seccomp.has_value())
     plan.seccomp = TRY(context.filters != nullptr ? context.filters->get(*linux.seccomp) : compile_seccomp(*linux.seccomp));
   if (plan.seccomp.has_value() && plan.seccomp->has_listener()) {
@@ -194,6 +197,7 @@ Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Li
   plan.uid = process.user.uid;
   plan.gid = process.user.gid;
   plan.groups.assign(process.user.additional_gids.begin(), process.user.additional_gids.end());
+  plan.keep_groups = find_annotation(context.annotations, kKeepGroups) != nullptr;
   plan.umask = static_cast<mode_t>(process.user.umask.value_or(0022));
   if (process.capabilities.has_value()) {  // absent: none at all, the safe reading
     auto caps = plan_capabilities(*process.capabilities);

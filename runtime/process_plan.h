@@ -53,6 +53,7 @@ struct ProcessPlan {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
+  bool keep_groups = false;  // those of the caller, instead
   mode_t umask = 0022;
   CapSets caps;
   std::vector<std::string> unknown_caps;
@@ -79,6 +80,7 @@ struct ProcessContext {
   bool new_keyring = true;
   bool is_exec = false;
   const SeccompCache* filters = nullptr;  // absent: compile, keep nothing
+  oci::StringMap annotations = {};
 };
 Result<ProcessPlan> make_process_plan(const oci::Process& process, const oci::Linux& linux,
                                       const ProcessContext& context);

@@ -101,6 +101,11 @@ Result<Resctrl> Resctrl::open() {
       .hint("mount -t resctrl resctrl /sys/fs/resctrl, where the processor has RDT (see rdt_a in /proc/cpuinfo); or remove the field");
 }
 
+bool Resctrl::can_monitor() const {
+  const auto found = find("info/L3_MON");
+  return found.has_value() && found.value().has_value();
+}
+
 Result<std::optional<UniqueFd>> Resctrl::find(const std::string& path) const {
   return sys::find_openat2(root_.fd(), path, beneath(O_PATH | O_DIRECTORY));
 }

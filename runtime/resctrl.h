@@ -35,6 +35,7 @@ class Resctrl {
   static Result<Resctrl> open();
   explicit Resctrl(RootDir root) : root_{std::move(root)} {}
 
+  bool can_monitor() const;  // the use of the last-level cache, or of memory bandwidth
   // Changes nothing. Errors: a group that must exist does not, exists for another purpose, or says something else.
   Status check(const RdtPlan& plan) const;
   // After check. True: the group was made. A failure takes away what it made.

@@ -39,7 +39,9 @@ Status run_from_readonly_mount(int inherited) {
   for (int i = 0; i < inherited; ++i) TRY(sys::set_cloexec(STDERR_FILENO + 1 + i, false));
   const ArgBlock argv{std::move(items)};
   auto environment = current_environment();
-  environment.push_back(format_text("{}={}", kProgramVariable, TRY(sys::readlinkat(AT_FDCWD, "/proc/self/exe"))));
+  // First: getenv(3) finds it before one that the caller has.
+  const auto program = TRY(sys::readlinkat(AT_FDCWD, "/proc/self/exe"));
+  environment.insert(environment.begin(), format_text("{}={}", kProgramVariable, program));
   const ArgBlock envp{std::move(environment)};
   auto failed = sys::execveat(tree.value().get(), argv.get(), envp.get());
   return std::move(failed).during("start from a read-only clone of husk");

@@ -96,6 +96,8 @@ Status start_anew(int inherited, const char* marker) {
 
 }  // namespace
 
+bool has_id_mappers() { return find_mapper("newuidmap").has_value() && find_mapper("newgidmap").has_value(); }
+
 bool is_in_container_user_namespace() {
   const char* marker = std::getenv(kMarker);
   return marker != nullptr && std::string_view{marker} == "new" && ::geteuid() == 0 && is_in_user_namespace();

@@ -16,6 +16,9 @@ Status enter_new_user_namespace(const oci::Spec& spec, int inherited);
 // exec: enters the one of the process `init`.
 Status enter_user_namespace_of(const UniqueFd& init, int inherited);
 
+// Are newuidmap and newgidmap installed?
+bool has_id_mappers();
+
 // Was this husk started anew by enter_new_user_namespace?
 bool is_in_container_user_namespace();
 // Then the namespace is there already: none is to be made.

@@ -3,6 +3,6 @@
 
 namespace husk {
 
-inline constexpr const char* kProgramVariable = "HUSK_PROGRAM";
+inline constexpr char kProgramVariable[] = "HUSK_PROGRAM";
 
 }  // namespace husk

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "base/program_variable.h"
+
 #if defined(__x86_64__)
 
 extern "C" [[noreturn]] void husk_entry();
@@ -43,6 +45,39 @@ long address(const void* pointer) { return reinterpret_cast<long>(pointer); }
   return done;
 }
 
+// "HUSK_PROGRAM=" and where the file is: the clone has no path, and an argument "exec" may be the id of a container
+// whose verb needs the programs beside husk. Errors: false, too long.
+constexpr long kMostPath = 4096;
+[[gnu::always_inline]] inline bool name_program(char* into) {
+  char* end = into;
+  for (const char* from = husk::kProgramVariable; *from != '\0'; ++from) {
+    *end++ = *from;
+    __asm__ volatile("" ::: "memory");  // a plain loop may become a call of strcpy
+  }
+  *end++ = '=';
+  const long length = call(SYS_readlinkat, AT_FDCWD, address("/proc/self/exe"), address(end), kMostPath);
+  if (length <= 0 || length >= kMostPath) return false;
+  end[length] = '\0';
+  return true;
+}
+
+// `envp` with one variable before all others, or as it was. In the frame of the caller, which is left by an exec.
+[[gnu::always_inline]] inline char** with_variable(char* variable, char** envp, char** into) {
+  into[0] = variable;
+  long i = 0;
+  do {
+    into[i + 1] = envp[i];
+    __asm__ volatile("" ::: "memory");
+  } while (envp[i++] != nullptr);
+  return into;
+}
+
+[[gnu::always_inline]] inline long count_of(char** words) {
+  long count = 0;
+  while (words[count] != nullptr) ++count;
+  return count;
+}
+
 [[gnu::always_inline]] inline void start_from_clone(char** argv, char** envp) {
   const long exe = call(SYS_openat, AT_FDCWD, address("/proc/self/exe"), O_PATH | O_CLOEXEC);
   if (exe < 0) return;
@@ -50,6 +85,9 @@ long address(const void* pointer) { return reinterpret_cast<long>(pointer); }
   const bool writable = call(SYS_fstatfs, exe, address(&info)) == 0 && (info.f_flags & ST_RDONLY) == 0;
   const long tree = writable ? open_readonly_clone(exe) : -1;
   if (tree >= 0) {
+    char variable[sizeof husk::kProgramVariable + kMostPath];
+    char** longer = static_cast<char**>(__builtin_alloca(static_cast<unsigned long>(count_of(envp) + 2) * sizeof(char*)));
+    if (name_program(variable)) envp = with_variable(variable, envp, longer);
     call(SYS_execveat, tree, address(""), address(argv), address(envp), AT_EMPTY_PATH);
     call(SYS_close, tree);
   }

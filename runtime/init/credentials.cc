@@ -66,7 +66,7 @@ Status set_groups(const std::vector<gid_t>& groups) {
 
 Status change_user(const ProcessPlan& plan) {
   TRY(sys::set_keepcaps(true));
-  TRY(set_groups(plan.groups));
+  if (!plan.keep_groups) TRY(set_groups(plan.groups));
   TRY(sys::setresgid(plan.gid).during("set group").hint(
       format_text("is gid {} mapped in the container's user namespace?", plan.gid)));
   TRY(sys::setresuid(plan.uid).during("set user").hint(

@@ -176,6 +176,14 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
   return filter;
 }
 
+Status check_call_names(const oci::Seccomp& profile) {
+  for (std::size_t i = 0; i < profile.syscalls.size(); ++i)
+    for (const auto& name : profile.syscalls[i].names)
+      if (find_call(name) == nullptr)
+        return bad(format_text("/syscalls/{}/names", i), format_text("unknown system call {}", quote(name)));
+  return ok();
+}
+
 std::string seccomp_library() { return format_text("{} {}", call_table_version(), kNative); }
 
 SeccompSupport seccomp_support() {

@@ -18,6 +18,8 @@ struct SeccompFilter {
   bool has_listener() const { return (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0; }
 };
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile);
+// Names that no architecture has are passed over, as other runtimes do. Errors: invalid, with the first of them.
+Status check_call_names(const oci::Seccomp& profile);
 
 struct SeccompSupport {  // for `husk features`: what this kernel has too
   std::vector<std::string> actions;

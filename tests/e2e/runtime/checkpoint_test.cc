@@ -352,6 +352,19 @@ TEST_CASE("checkpoint and restore: without CRIU the error names the package") {
   CHECK(bench.status(bench.id()) == "running");
 }
 
+TEST_CASE("a container may be called exec: the verb that names it finds husk-criu, and exec itself works") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto directory = fake_criu(bench, "exit 1");
+  REQUIRE_DONE(bench.husk({"run", "-d", "-b", bench.shell_bundle("sleep 100"), "exec"}));
+  const auto done = bench.shell("PATH=" + directory + ":$PATH; export PATH; husk checkpoint --image-path " + bench.path("image") + " exec");
+  CHECK_MESSAGE(contains(done.err, "CRIU ended without an answer"), done.err);
+  CHECK(bench.husk({"exec", "exec", "sh", "-c", "exit 7"}).status.code == 7);
+  CHECK_FALSE(contains(bench.husk({"exec", "exec", "env"}).out, "HUSK_PROGRAM"));
+  REQUIRE_DONE(bench.husk({"delete", "--force", "exec"}));
+  CHECK(bench.husk({"list", "-q"}).out.empty());
+}
+
 TEST_CASE("checkpoint and restore: what is wrong is said before CRIU runs") {
   REQUIRE_E2E();
   Bench bench;

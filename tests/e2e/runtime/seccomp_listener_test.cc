@@ -91,7 +91,12 @@ TEST_CASE("config-linux.md#containerprocessstate: the agent of run answers, and 
     Bench bench;
     Agent agent{bench.path("agent")};
     const auto flags = killable ? std::vector<std::string>{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"} : std::vector<std::string>{};
-    const auto done = bench.husk({"run", "-b", bench.shell_bundle("mkdir /tmp/x; echo on", notify(bench.path("agent"), {"mkdir", "mkdirat", "execve", "sendmsg", "poll"}, flags)), bench.id()});
+    const auto done = bench.husk({"run", "-b", bench.shell_bundle("mkdir /tmp/x; echo on", [&](oci::Spec& spec) {
+      notify(bench.path("agent"), {"mkdir", "mkdirat", "execve", "sendmsg", "poll"}, flags)(spec);
+      if (!killable) return;
+      spec.annotations.emplace_back("run.oci.seccomp.receiver", spec.linux.seccomp->listener_path);  // crun's name for it
+      spec.linux.seccomp->listener_path.clear();
+    }), bench.id()});
     CHECK_MESSAGE(done.status.code == 0, done.err);
     CHECK(contains(done.out, "on\n"));
     CHECK_MESSAGE(contains(done.err, "mkdir"), done.err);
