@@ -59,7 +59,9 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
   if (!spec.root.has_value()) return Error{Kind::invalid, "\"/root\": is missing"};
   ContainerPlan plan{.id = options.id.text(), .bundle = options.bundle};
   plan.namespaces = TRY(plan_namespaces(spec));
-  plan.cgroup = TRY(cgroups::make_plan(spec.linux.cgroups_path, spec.linux.resources, plan.id, options.driver,
+  const bool unnamed = spec.linux.cgroups_path.empty() && options.driver == cgroups::Driver::cgroupfs;
+  const auto cgroup = unnamed ? find_delegated_cgroup(plan.id) : spec.linux.cgroups_path;
+  plan.cgroup = TRY(cgroups::make_plan(cgroup, spec.linux.resources, plan.id, options.driver,
                                        {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
                                         .annotations = spec.annotations}));
   plan.rootfs = TRY(rootfs::make_plan(spec, {.bundle = options.bundle,

@@ -18,6 +18,7 @@
 #include "rootfs/id_map.h"
 #include "init/loopback.h"
 #include "labels.h"
+#include "rootless.h"
 
 namespace husk::runtime {
 namespace {
@@ -106,6 +107,16 @@ Status delegate_cgroup(const SpawnInput& input) {
   return input.cgroup
       .delegate(host_id(plan.namespaces.uid_mappings, plan.process->uid), host_id(plan.namespaces.gid_mappings, plan.process->gid))
       .during("give the cgroup to the container");
+}
+
+// A filter is a BPF program, which needs a right of the host's. Without it nobody in there can make a device, and what
+// is bound in opens with the rights that its owner has outside.
+Status restrict_devices(const SpawnInput& input) {
+  auto done = input.cgroup.restrict_devices(input.plan.cgroup);
+  if (done.has_value() || done.error().kind() != Kind::denied || !is_in_user_namespace())
+    return std::move(done).during("restrict devices");
+  log::debug(Error{done.error()}.during("no device filter in a user namespace").to_string());
+  return ok();
 }
 
 bool has_host_hooks(const ContainerPlan& plan) {
@@ -209,7 +220,7 @@ Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::
   raise_hard_limits(input.plan, init.pid);
   TRY(delegate_cgroup(input));
   TRY(fault_point("id-maps"));
-  TRY(input.cgroup.restrict_devices(input.plan.cgroup).during("restrict devices"));
+  TRY(restrict_devices(input));
   (void)init.channel.send(Step::go);  // handshake 1; a child that is gone has said why: the next read tells
   TRY(run_host_hooks(input.plan, init.channel, state));
   TRY(fault_point("host-hooks"));

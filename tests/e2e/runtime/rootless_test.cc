@@ -9,15 +9,16 @@ namespace {
 constexpr const char* kUser = "54321";
 
 // `husk`, a bundle of `husk spec --rootless` in ./b and a run directory, for a user that has nothing else. `edit` is a
-// sed script for config.json.
-Output as_user(Bench& bench, const std::string& script, const std::string& edit = "") {
+// sed script for config.json, `prepare` what root does in the mount namespace of the run before.
+Output as_user(Bench& bench, const std::string& script, const std::string& edit = "", const std::string& prepare = "") {
   const auto home = bench.path("home");
   const auto user_script = "cd " + home + "\nexport XDG_RUNTIME_DIR=" + home + "/run\nhusk() { ./husk \"$@\"; }\n"
                            "(cd b && ../husk spec --rootless && sed -i 's/\"terminal\": true/\"terminal\": false/; " + edit + "' config.json)\n" + script;
   REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("script"), user_script));
+  const std::string become = "exec setpriv --reuid " + std::string{kUser} + " --regid " + kUser + " --clear-groups env -i PATH=$PATH sh " + bench.path("script") + "\n";
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("prepare"), "set -e\n" + prepare + "\n" + become));
   return bench.shell("set -e\nmkdir -p " + home + "/b " + home + "/run\ncp -a " + busybox_rootfs() + " " + home + "/b/rootfs\ncp " + husk_binary() + " " + home +
-                     "/husk\nchown -R " + kUser + ":" + kUser + " " + home + "\nexec unshare -m -p -f --kill-child --mount-proc --propagation private setpriv --reuid " + kUser +
-                     " --regid " + kUser + " --clear-groups env -i PATH=$PATH sh " + bench.path("script"));
+                     "/husk\nchown -R " + kUser + ":" + kUser + " " + home + "\nexec unshare -m -p -f --kill-child --mount-proc --propagation private sh " + bench.path("prepare"));
 }
 
 std::string said(const Output& done) { return done.out + done.err; }
@@ -30,6 +31,36 @@ bool may_make_user_namespaces() {
 #define REQUIRE_PLAIN_USER()                                                           \
   REQUIRE_E2E();                                                                       \
   if (!may_make_user_namespaces()) HUSK_SKIP("needs user namespaces for plain users")
+
+// /etc with the user, and ranges of ids that are theirs.
+std::string with_ranges(Bench& bench) {
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("passwd"), "root:x:0:0::/:/bin/sh\nplain:x:54321:54321::/:/bin/sh\n"));
+  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("ranges"), "plain:700000:1000\n"));
+  return "chmod 644 " + bench.path("passwd") + " " + bench.path("ranges") + "\nmount --bind " + bench.path("passwd") + " /etc/passwd\nfor f in subuid subgid; do : >>/etc/$f; mount --bind " +
+         bench.path("ranges") + " /etc/$f; done\n";
+}
+
+// Id 0 is the user's own, 1 to 1000 are those of the range.
+constexpr const char* kMapRanges = R"(s/"size": 1$/"size": 1}\, {"containerID": 1\, "hostID": 700000\, "size": 1000/;)";
+
+bool has_id_mappers() { return path_exists("/usr/bin/newuidmap") && path_exists("/usr/bin/newgidmap"); }
+
+// cgroup2 on /sys/fs/cgroup, a part of which is the user's: SESSION and what is made beside it.
+std::string with_delegation(Bench& bench) {
+  const auto part = "/sys/fs/cgroup/" + bench.id("user");
+  return "mount -t cgroup2 none /sys/fs/cgroup\nmkdir -p " + part + "/session\nchown -R " + kUser + ":" + kUser + " " + part +
+         "\necho 0 >" + part + "/session/cgroup.procs\n";
+}
+
+// The cgroups of the test and what is in them go with it.
+struct Delegated {
+  Bench& bench;
+  ~Delegated() {
+    const auto part = "/sys/fs/cgroup/" + bench.id("user");
+    (void)bench.shell("exec unshare -m --propagation private sh -c 'mount -t cgroup2 none /sys/fs/cgroup; echo 1 >" + part +
+                      "/cgroup.kill; find " + part + " -depth -type d -exec rmdir {} +'");
+  }
+};
 
 }  // namespace
 
@@ -78,4 +109,61 @@ TEST_CASE("rootless: limits that cannot be applied are an error, as is a config 
   CHECK(plain.status.code == 1);
   CHECK_MESSAGE(contains(plain.err, "a plain user needs a user namespace"), plain.err);
   CHECK(contains(bench.husk({"--rootless", "maybe", "list"}).err, "neither true, false nor auto"));
+}
+
+TEST_CASE("rootless: ranges of /etc/subuid are mapped by newuidmap and newgidmap, and groups can be set") {
+  REQUIRE_PLAIN_USER();
+  if (!has_id_mappers()) HUSK_SKIP("needs the package uidmap");
+  Bench bench;
+  const auto done = as_user(bench, "husk run -b b one; echo status $?; stat -c %u:%g b/rootfs/mine; ls run/husk\n",
+                            std::string{kMapRanges} + R"(s/"readonly": true/"readonly": false/; s/"gid": 0$/"gid": 0\, "additionalGids": [7]/; s,"sh","sh"\, "-c"\, "id -G; cat /proc/self/setgroups; touch /mine; chown 5:6 /mine",; s/"CAP_KILL"/"CAP_KILL"\, "CAP_CHOWN"/)",
+                            with_ranges(bench));
+  CHECK_MESSAGE(contains(done.out, "0 7\nallow\nstatus 0\n700004:700005\n"), said(done));
+  CHECK_MESSAGE(done.out.ends_with("700005\n"), said(done));  // nothing is left below run/husk
+}
+
+TEST_CASE("rootless: ids outside one's ranges are refused by newuidmap, and without the programs the remedy is said") {
+  REQUIRE_PLAIN_USER();
+  if (!has_id_mappers()) HUSK_SKIP("needs the package uidmap");
+  Bench bench;
+  const auto beyond = as_user(bench, "husk run -b b one\n", R"(s/"size": 1$/"size": 1}\, {"containerID": 1\, "hostID": 800000\, "size": 10/)", with_ranges(bench));
+  CHECK(beyond.status.code == 1);
+  CHECK_MESSAGE(contains(beyond.err, "are these ids yours in /etc/subuid and /etc/subgid?"), beyond.err);
+  Bench other;
+  const auto without = as_user(other, "husk run -b b one\n", kMapRanges,
+                               with_ranges(other) + "for f in newuidmap newgidmap; do mount --bind /etc/passwd /usr/bin/$f; done\n");
+  CHECK(without.status.code == 1);
+  CHECK_MESSAGE(contains(without.err, "install the package uidmap"), without.err);
+}
+
+TEST_CASE("rootless: in a delegated part of cgroup v2 the container has a cgroup of its own: pause, kill all, nothing left") {
+  REQUIRE_PLAIN_USER();
+  Bench bench;
+  const Delegated end{bench};
+  const auto script = "husk run -d -b b one >/dev/null 2>err; cat err\n"
+                      "cut -d: -f3 /proc/$(husk state one | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')/cgroup | tail -n 1\n"
+                      "husk pause one; husk state one | grep -c '\"status\": \"paused\"'; husk resume one; husk exec one echo inside\n"
+                      "husk kill --all one KILL; husk wait one; husk delete one; ls -d /sys/fs/cgroup/" + bench.id("user") + "/*/\n";
+  const auto done = as_user(bench, script, R"(s,"sh","sh"\, "-c"\, "sleep 1000 \& sleep 1000",)", with_delegation(bench));
+  const auto part = "/" + bench.id("user");
+  CHECK_MESSAGE(done.out == part + "/husk-one\n1\ninside\n137\n/sys/fs/cgroup" + part + "/session/\n", said(done));
+}
+
+TEST_CASE("rootless: limits are applied where the controller is delegated, and refused with the reason where it is not") {
+  REQUIRE_PLAIN_USER();
+  Bench bench;
+  const Delegated end{bench};
+  const auto limited = [&](const std::string& prepare) {
+    return as_user(bench, "husk run -b b one; echo status $?\n",
+                   R"(s,"sh","sh"\, "-c"\, "cat /sys/fs/cgroup/pids.max",; s,"linux": {,"linux": { "resources": {"pids": {"limit": 77}}\,,)", with_delegation(bench) + prepare);
+  };
+  const bool has_pids = contains(bench.shell("exec unshare -m --propagation private sh -c 'mount -t cgroup2 none /sys/fs/cgroup; cat /sys/fs/cgroup/cgroup.controllers'").out, "pids");
+  if (has_pids) {
+    const auto applied = limited("echo +pids >/sys/fs/cgroup/cgroup.subtree_control\n");
+    CHECK_MESSAGE(applied.out.ends_with("77\nstatus 0\n"), said(applied));
+  } else {
+    const auto refused = limited("");
+    CHECK(refused.out == "status 1\n");
+    CHECK_MESSAGE(contains(refused.err, "not delegated to us"), refused.err);
+  }
 }
