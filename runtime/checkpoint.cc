@@ -12,6 +12,7 @@
 #include "cgroups/find_freezer.h"
 #include "criu_call.h"
 #include "outside.h"
+#include "rootfs/mount_plan.h"
 
 namespace husk::runtime {
 namespace {
@@ -31,7 +32,9 @@ Status check_parent(const CheckpointOptions& options) {
   if (parent.empty()) return ok();
   if (parent.starts_with('/'))
     return Error{Kind::invalid, "--parent-path must be relative to --image-path"};
-  const auto path = format_text("{}/{}", options.common.image_path, parent);
+  auto path = format_text("{}/{}", options.common.image_path, parent);
+  // The kernel finds nothing through a directory that is still to be made.
+  if (!path_exists(options.common.image_path)) path = rootfs::clean_path(path);
   const auto info = sys::fstatat(AT_FDCWD, path, 0);
   if (info.has_value() && S_ISDIR(info.value().st_mode)) return ok();
   return Error{Kind::not_found, format_text("--parent-path {}: {} is no directory", quote(parent), quote(path))};

@@ -352,6 +352,22 @@ TEST_CASE("checkpoint and restore: without CRIU the error names the package") {
   CHECK(bench.status(bench.id()) == "running");
 }
 
+TEST_CASE("checkpoint --parent-path: found beside an image directory that is still to be made, and refused where nothing is") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto directory = fake_criu(bench, "exit 1");
+  REQUIRE_DONE(bench.husk({"run", "-d", "-b", bench.shell_bundle("sleep 100"), bench.id()}));
+  const auto attempt = [&](const std::string& parent) {
+    return bench.shell("PATH=" + directory + ":$PATH; export PATH; husk checkpoint --parent-path " + parent + " --image-path " + bench.path("image") + " " + bench.id()).err;
+  };
+  REQUIRE_OK(make_directories(bench.path("pre")));
+  const auto missing = attempt("../nowhere");
+  CHECK_MESSAGE(contains(missing, "is no directory"), missing);
+  CHECK_FALSE(path_exists(bench.path("image")));
+  const auto found = attempt("../pre");
+  CHECK_MESSAGE(contains(found, "CRIU ended without an answer"), found);
+}
+
 TEST_CASE("a container may be called exec: the verb that names it finds husk-criu, and exec itself works") {
   REQUIRE_E2E();
   Bench bench;
