@@ -182,7 +182,9 @@ bool Scope::is_removed_by_systemd() {
 Status Scope::remove() {
   if (inner_ == nullptr) return ok();
   auto killed = inner_->kill_all(SIGKILL);
-  if (!killed.has_value() && killed.error().os_errno() != ENOENT && killed.error().kind() != Kind::not_found) return killed;
+  // ENODEV: removed between open and write; systemd is quicker than we are when init has ended already.
+  const int reason = killed.has_value() ? 0 : killed.error().os_errno();
+  if (!killed.has_value() && reason != ENOENT && reason != ENODEV && killed.error().kind() != Kind::not_found) return killed;
   if (plan_.version == Version::v1 || !is_removed_by_systemd()) TRY(ask(Verb::stop, {}));
   // What lies in hierarchies that systemd does not manage, and sub-cgroups that a reload made it forget.
   return inner_->remove();
