@@ -77,7 +77,9 @@ Result<UniqueFd> sub_cgroup(const Target& target, const cgroups::Cgroup& cgroup,
   const open_how how{.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                      .mode = 0,
                      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-  return sys::openat2(cgroup.clone_fd(), relative.empty() ? "." : relative, how).during("--cgroup");
+  return sys::openat2(cgroup.clone_fd(), relative.empty() ? "." : relative, how)
+      .during("--cgroup")
+      .hint("name a cgroup that is there, below the container's own");
 }
 
 struct Namespaces {

@@ -19,6 +19,13 @@
 namespace husk {
 namespace {
 
+constexpr std::string_view kUsualPlaces = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+bool is_program(const std::string& path) {
+  const auto info = sys::fstatat(AT_FDCWD, path, 0);
+  return info.has_value() && S_ISREG(info.value().st_mode) && sys::access(path, X_OK).has_value();
+}
+
 class FileActions {
  public:
   FileActions() { require(::posix_spawn_file_actions_init(&actions_) == 0, "posix_spawn_file_actions_init"); }
@@ -204,6 +211,16 @@ Result<std::string> sibling_program(const std::string& name) {
     return Error{Kind::not_found, format_text("program {} is missing", quote(path))}.hint(
         "husk's programs must be installed in one directory");
   return path;
+}
+
+Result<std::string> find_host_program(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  const auto places = format_text("{}:{}", path != nullptr ? path : "", kUsualPlaces);
+  for (const auto directory : split(places, ':')) {
+    const auto candidate = format_text("{}/{}", directory, name);
+    if (directory.starts_with('/') && is_program(candidate)) return candidate;
+  }
+  return Error{Kind::not_found, format_text("the program {} was not found", name)};
 }
 
 Status close_all_but(unsigned first, std::vector<int> kept) {

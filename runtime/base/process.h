@@ -91,6 +91,9 @@ Result<Output> run(SpawnOptions options, int timeout_ms = -1, std::size_t max_by
 // Absolute path of a program of ours: in the directory of the running executable.
 Result<std::string> sibling_program(const std::string& name);
 
+// Absolute path of a program of the host, from $PATH and then the usual places; relative entries are passed over.
+Result<std::string> find_host_program(const std::string& name);
+
 // Closes every descriptor from `first` on but those in `kept`. Source: man 2 close_range.
 Status close_all_but(unsigned first, std::vector<int> kept);
 

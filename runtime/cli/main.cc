@@ -40,7 +40,7 @@ constexpr std::array kGlobals{
     Option{0, "systemd-cgroup", "", "same as --cgroup-manager systemd"},
     Option{0, "cgroup-manager", "NAME", "cgroupfs (default), systemd or disabled"},
     Option{0, "rootless", "BOOL", "true, false or auto (default): whether the rights of the host's root are missing"},
-    Option{'v', "version", "", "show the version"},
+    Option{'v', "version", "", "show the version, as -V does"},
     kHelpOption};
 
 std::string help_text() {
@@ -169,6 +169,14 @@ Error refuse_verb(const Parsed& globals) {
   return Error{Kind::invalid, "unknown verb"}.hint("husk --help lists them");
 }
 
+// "create web-1", "mounts add web-1".
+std::string label_of(const Verb& verb, const std::vector<std::string>& positional) {
+  std::string label{verb.name};
+  const std::size_t shown = &verb == &kMountsVerb ? 2 : 1;
+  for (std::size_t i = 0; i < std::min(shown, positional.size()); ++i) label += " " + positional[i].substr(0, 255);
+  return label;
+}
+
 Command dispatch(const Parsed& globals_parsed, const std::string& name, const Arguments& rest) {
   if (name == "image" || name == "pod") return {name, run_sibling("husk-" + name, rest)};
   const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb* item) { return item->name == name; });
@@ -178,8 +186,7 @@ Command dispatch(const Parsed& globals_parsed, const std::string& name, const Ar
   // The log after the strays are closed, and before any error: it must hold that error.
   const auto logging = open_log(globals_parsed);
   if (!parsed.has_value()) return {name, parsed.error()};
-  const auto& positional = parsed.value().positional();
-  const auto label = positional.empty() ? name : format_text("{} {}", name, positional.front().substr(0, 255));
+  const auto label = label_of(**verb, parsed.value().positional());
   if (!closed.has_value()) return {label, closed.error()};
   if (!logging.has_value()) return {label, logging.error()};
   const auto globals = parse_globals(globals_parsed);
@@ -197,7 +204,9 @@ int run(const Arguments& arguments) {
   if (!at_home.has_value()) return report("", at_home.error());
   const auto at = find_first_positional(kGlobals, arguments);
   const auto middle = arguments.begin() + static_cast<std::ptrdiff_t>(at);
-  const auto globals = parse_options(kGlobals, Arguments{arguments.begin(), middle});
+  Arguments before{arguments.begin(), middle};
+  std::replace(before.begin(), before.end(), std::string{"-V"}, std::string{"-v"});  // crun's and youki's letter
+  const auto globals = parse_options(kGlobals, before);
   if (!globals.has_value()) return report("", globals.error());
   if (globals.value().wants_help() || globals.value().has("version")) {
     const auto printed = print(globals.value().wants_help() ? help_text() : version_text());
@@ -208,7 +217,9 @@ int run(const Arguments& arguments) {
     const auto printed = print(help_text());
     return printed.has_value() ? 0 : report("", printed.error());
   }
-  const auto command = dispatch(globals.value(), *middle, Arguments{middle + 1, arguments.end()});
+  const bool wants_verb_help = *middle == "help" && middle + 2 == arguments.end();
+  const auto command = wants_verb_help ? dispatch(globals.value(), middle[1], {"--help"})
+                                       : dispatch(globals.value(), *middle, Arguments{middle + 1, arguments.end()});
   if (!command.result.has_value()) return report(command.name, command.result.error());
   return command.result.value();
 }

@@ -3,6 +3,7 @@
 #include <cxxopts.hpp>
 
 #include <algorithm>
+#include <array>
 
 #include "base/format.h"
 #include "base/text.h"
@@ -44,6 +45,38 @@ const Option* takes_next(std::span<const Option> options, std::string_view argum
 
 bool is_option(std::string_view argument) { return argument.size() > 1 && argument[0] == '-'; }
 
+bool is_known(std::span<const Option> options, std::string_view argument) {
+  if (argument.starts_with("--")) return find_name(options, argument.substr(2, argument.find('=') - 2)) != nullptr;
+  for (const char letter : argument.substr(1)) {  // "-td": grouped letters
+    const auto* option = find_letter(options, letter);
+    if (option == nullptr) return false;
+    if (!option->value.empty()) return true;  // the rest is its value
+  }
+  return true;
+}
+
+// Two habits from other programs get the answer that helps: docker run -it, kill -9.
+Error unknown_option(std::string_view argument) {
+  Error error{Kind::invalid, format_text("unknown option {}", quote(argument))};
+  const bool is_run_it = argument.find('i') != std::string_view::npos && argument.find_first_not_of("-itd") == std::string_view::npos;
+  if (argument == "--interactive" || is_run_it)
+    return std::move(error).hint("standard input is always connected; exec takes -t, run and create go by process.terminal of config.json");
+  if (argument[1] >= '0' && argument[1] <= '9') return std::move(error).hint("a signal follows the id, without a dash: husk kill ID 9");
+  return std::move(error).hint("see --help");
+}
+
+// "--detach=perhaps". The words are those that cxxopts takes.
+Status check_flag_value(std::span<const Option> options, std::string_view argument) {
+  const auto equals = argument.find('=');
+  if (!argument.starts_with("--") || equals == std::string_view::npos) return ok();
+  const auto* option = find_name(options, argument.substr(2, equals - 2));
+  if (option == nullptr || !option->value.empty()) return ok();
+  constexpr std::array<std::string_view, 11> kWords{"", "0", "1", "t", "T", "true", "True", "f", "F", "false", "False"};
+  const auto value = argument.substr(equals + 1);
+  if (std::find(kWords.begin(), kWords.end(), value) != kWords.end()) return ok();
+  return Error{Kind::invalid, format_text("--{} {}: must be true or false", option->name, quote(value))};
+}
+
 struct Separated {
   std::vector<std::string> options;  // for cxxopts
   std::vector<std::string> positional;
@@ -62,6 +95,8 @@ Result<Separated> separate(std::span<const Option> options, const Arguments& arg
       parts.positional.push_back(argument);
       continue;
     }
+    if (!is_known(options, argument)) return unknown_option(arguments[i]);
+    TRY(check_flag_value(options, argument));
     const auto* option = takes_next(options, argument);
     if (option == nullptr) {
       parts.options.push_back(argument);
@@ -132,7 +167,7 @@ Result<int> Parsed::number(std::string_view name, int absent) const {
 
 Result<ContainerId> Parsed::id_at(std::size_t index) const {
   if (index >= positional_.size())
-    return Error{Kind::invalid, "a container id requires an argument"}.hint("see --help");
+    return Error{Kind::invalid, "requires an argument: a container id"}.hint("see --help");
   return ContainerId::parse(positional_[index]);
 }
 

@@ -27,6 +27,8 @@ Result<int> run_spec(const Globals&, const Parsed& parsed) {
   auto file = sys::openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
   if (!file.has_value() && file.error().kind() == Kind::exists)
     return Error{Kind::exists, format_text("file {} exists", quote(path))}.hint("remove it first");
+  if (!file.has_value() && file.error().kind() == Kind::not_found)
+    return std::move(file).error().hint("--bundle must name a directory that exists");
   if (!file.has_value()) return std::move(file).error();
   TRY(sys::write_all(file.value().get(), oci::write_config(spec) + "\n"));
   return 0;

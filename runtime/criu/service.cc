@@ -19,14 +19,8 @@
 namespace husk::criu {
 namespace {
 
-constexpr std::string_view kUsualPlaces = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t kMaxAnswer = 64U << 10U;
 constexpr int kCheckTimeoutMs = 30'000;
-
-bool is_program(const std::string& path) {
-  const auto info = sys::fstatat(AT_FDCWD, path, 0);
-  return info.has_value() && S_ISREG(info.value().st_mode) && sys::access(path, X_OK).has_value();
-}
 
 [[noreturn]] void become_criu(const std::string& program, const Request& request, const UniqueFd& socket) {
   // A restore that nobody waits for any more must not go on. A dump must: CRIU has its code in the processes of the
@@ -110,15 +104,7 @@ Result<int> take_answers(const Service& service, const Notify& notify) {
 
 }  // namespace
 
-Result<std::string> find_program() {
-  const char* path = std::getenv("PATH");
-  const auto places = format_text("{}:{}", path != nullptr ? path : "", kUsualPlaces);
-  for (const auto directory : split(places, ':')) {
-    const auto candidate = format_text("{}/criu", directory);
-    if (directory.starts_with('/') && is_program(candidate)) return candidate;
-  }
-  return Error{Kind::not_found, "the program criu was not found"}.hint("install the package criu");
-}
+Result<std::string> find_program() { return find_host_program("criu").hint("install the package criu"); }
 
 Result<int> converse(const std::string& program, const Request& request, const rpc::criu_req& message, const Notify& notify) {
   auto service = TRY(start(program, request));

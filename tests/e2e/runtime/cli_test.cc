@@ -79,7 +79,7 @@ void check_options(const std::string& page, const std::vector<HelpOption>& optio
 
 TEST_CASE("version: the first line is NAME version X, then commit and spec") {
   Bench bench;
-  for (const auto* flag : {"--version", "-v"}) {
+  for (const auto* flag : {"--version", "-v", "-V", "-version"}) {
     const auto done = bench.husk({flag});
     CHECK(done.status.code == 0);
     CHECK(done.out.starts_with("husk version "));
@@ -96,6 +96,16 @@ TEST_CASE("husk alone and husk help print the usage, as runc does") {
     CHECK(done.status.code == 0);
     CHECK(done.out == usage);
   }
+}
+
+TEST_CASE("husk help VERB is husk VERB --help") {
+  Bench bench;
+  for (const auto& verb : verbs_in(bench.husk({"--help"}).out)) {
+    const auto done = bench.husk({"help", verb});
+    CHECK(done.status.code == 0);
+    CHECK(done.out == bench.husk({verb, "--help"}).out);
+  }
+  CHECK(contains(bench.husk({"help", "nosuch"}).err, "unknown verb"));
 }
 
 TEST_CASE("man pages: one for each verb, and its options, values and summary are those of --help") {
@@ -134,9 +144,9 @@ TEST_CASE("options of every verb: --name VALUE, --name=VALUE, -name VALUE, -name
       }
       for (const auto& form : forms) {
         CAPTURE(form.front());
-        // What follows the id of exec belongs to the command.
+        // What follows the id belongs to the command of exec, and to ps(1).
         std::vector<std::string> words{verb};
-        if (verb != "exec" && verb != "list" && verb != "gc") words.emplace_back("web");
+        if (verb != "exec" && verb != "ps" && verb != "list" && verb != "gc") words.emplace_back("web");
         words.insert(words.end(), form.begin(), form.end());
         words.emplace_back("--help");
         const auto done = bench.husk(words);

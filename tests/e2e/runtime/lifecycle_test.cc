@@ -185,6 +185,33 @@ TEST_CASE("list and ps: tables and JSON") {
   CHECK(bench.husk({"list", "-f", "xml"}).status.code == 1);
 }
 
+TEST_CASE("ps: arguments after the id go to ps(1), and the rows of the container stay") {
+  REQUIRE_E2E();
+  if (!find_host_program("ps").has_value()) HUSK_SKIP("needs the program ps (package procps)");
+  Bench bench;
+  REQUIRE(bench.husk({"run", "-d", "-b", bench.bundle({"/bin/sleep", "1000"}), bench.id()}).status.code == 0);
+  const auto pid = std::to_string(bench.pid(bench.id()));
+  const auto full = bench.husk({"ps", bench.id(), "-ef"});
+  CHECK_MESSAGE(full.status.code == 0, full.err);
+  CHECK(full.out.starts_with("UID "));
+  CHECK(contains(full.out, "/bin/sleep 1000\n"));
+  CHECK(split(full.out, '\n').size() == 3);  // header, one row, the end
+  const auto chosen = bench.husk({"ps", bench.id(), "-A", "-o", "comm,pid"});
+  const auto lines = split(chosen.out, '\n');
+  REQUIRE_MESSAGE(lines.size() == 3, chosen.out);
+  CHECK(lines[0].starts_with("COMMAND "));
+  CHECK(lines[1].ends_with(" " + pid));
+  for (const auto& words : std::vector<std::vector<std::string>>{{"-f", "json"}, {"--format", "json"}, {"--format=json"}, {"-ef", "-f", "json"}}) {
+    auto command = std::vector<std::string>{"ps", bench.id()};
+    command.insert(command.end(), words.begin(), words.end());
+    CHECK(bench.husk(command).out == "[" + pid + "]\n");
+  }
+  CHECK(contains(bench.husk({"ps", bench.id(), "-A", "-o", "comm"}).err, "no column PID"));
+  const auto refused = bench.husk({"ps", bench.id(), "--no-such-option"});
+  CHECK(refused.status.code == 1);
+  CHECK_MESSAGE(contains(refused.err, "ps ended with status"), refused.err);
+}
+
 TEST_CASE("kill --all reaches every process; SIGKILL ends a paused container") {
   REQUIRE_E2E();
   for (const auto hierarchy : kBoth) {
