@@ -15,7 +15,7 @@ namespace {
 // What only a cgroup can do. To say "done" would leave processes running that the caller takes for dead
 // or frozen.
 Error without_cgroup(std::string_view what) {
-  return Error{Kind::unsupported, format_text("{}: the container has no cgroup (--cgroup-manager disabled)", what)}.hint(
+  return Error{Kind::unsupported, format_text("{}: the container has no cgroup", what)}.hint(
       "signals to the first process work, and SIGKILL to it ends all of a pid namespace of its own");
 }
 

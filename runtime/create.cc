@@ -182,7 +182,6 @@ Record first_record(const ContainerPlan& plan) {
           .bundle = plan.bundle,
           .rootfs = plan.rootfs.rootfs,
           .created_ns = now_unix_ns(),
-          .owner = static_cast<std::uint32_t>(::geteuid()),
           .init = {},
           .cgroup_path = plan.cgroup.driver == cgroups::Driver::cgroupfs ? plan.cgroup.path : "",
           .cgroup_version = plan.cgroup.version,

@@ -35,7 +35,7 @@ Result<Watched> open_watched(const StateStore& store, const ContainerId& id) {
   auto init = TRY(open_alive(record.value().init));
   if (!init.has_value()) return Error{Kind::wrong_state, "container not running: no such process"};
   if (record.value().cgroup_path.empty())
-    return Error{Kind::unsupported, "the container has no cgroup (--cgroup-manager disabled), so nothing is counted"};
+    return Error{Kind::unsupported, "the container has no cgroup, so nothing is counted"};
   auto cgroup = TRY(open_cgroup(record.value()));
   return Watched{.record = std::move(record).value(), .init = std::move(init).value(), .cgroup = std::move(cgroup)};
 }

@@ -122,7 +122,7 @@ std::string write_record(const Record& record) {
   auto json = Json::object();
   json.set("version", 1).set("id", record.id).set("stage", name_in(kStages, record.stage));
   json.set("bundle", record.bundle).set("rootfs", record.rootfs).set("createdNs", record.created_ns);
-  json.set("owner", record.owner).set("pid", static_cast<std::int64_t>(record.init.pid));
+  json.set("pid", static_cast<std::int64_t>(record.init.pid));
   json.set("pidStartTime", record.init.start_time).set("cgroupPath", record.cgroup_path);
   json.set("cgroupVersion", name_in(kVersions, record.cgroup_version));
   json.set("cgroupDriver", name_in(kDrivers, record.cgroup_driver));
@@ -160,8 +160,6 @@ Result<Record> parse_record(std::string_view text) {
   record.rootfs = TRY(string_in(reader, "rootfs"));
   const auto created = TRY(reader.find_int64("createdNs"));
   record.created_ns = created.value_or(0);
-  const auto owner = TRY(reader.find_uint32("owner"));
-  record.owner = owner.value_or(0);
   const auto pid = TRY(reader.find_uint32("pid"));
   if (pid.value_or(0) > std::numeric_limits<pid_t>::max()) return reader.error("is no process id");
   record.init.pid = static_cast<pid_t>(pid.value_or(0));

@@ -50,7 +50,7 @@ struct Record {
   std::string bundle;
   std::string rootfs;
   std::int64_t created_ns = 0;
-  std::uint32_t owner = 0;
+  std::uint32_t owner = 0;  // not written down: of the state directory, as the reader sees it
   ProcessRef init;
   std::string cgroup_path;  // "" = none; with a scope also before systemd has made it
   cgroups::Version cgroup_version = cgroups::Version::v2;

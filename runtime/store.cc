@@ -13,6 +13,8 @@
 namespace husk::runtime {
 namespace {
 
+constexpr const char* kWritableRoot = "name a directory that can be written with --root, or below XDG_RUNTIME_DIR";
+
 // A waiting init accepts on its start socket; it closes the socket when it is told to start.
 bool is_waiting_for_start(const std::string& directory) {
   return sys::connect_unix(format_text("{}/{}", directory, kStartSocket), SOCK_SEQPACKET).has_value();
@@ -36,7 +38,9 @@ Error does_not_exist(std::string_view id) {
 
 Result<Record> ContainerDir::read() const {
   const auto text = TRY(read_file_at(directory_.get(), kStateFile).during("read container state"));
-  return parse_record(text).during(format_text("{}/{}", path_, kStateFile));
+  auto record = TRY(parse_record(text).during(format_text("{}/{}", path_, kStateFile)));
+  record.owner = TRY(sys::fstat(directory_.get())).st_uid;  // a plain user's husk is root where it makes it
+  return record;
 }
 
 Status ContainerDir::write(const Record& record) const {
@@ -114,14 +118,14 @@ Result<ContainerDir> StateStore::reserve(const ContainerId& id) const {
   const auto path = format_text("{}/{}", root_, id.text());
   auto made = sys::mkdirat(AT_FDCWD, path, 0700);
   if (!made.has_value() && made.error().kind() == Kind::not_found) {
-    TRY(make_directories(root_, 0700).during("make the state directory"));
+    TRY(make_directories(root_, 0700).during("make the state directory").hint(kWritableRoot));
     made = sys::mkdirat(AT_FDCWD, path, 0700);
   }
   if (!made.has_value()) {
     if (made.error().kind() == Kind::exists)
       return Error{Kind::exists, format_text("container with given ID already exists: {}", quote(id.text()))}.hint(
           "choose another id, or run husk delete --force");
-    return std::move(made).error().during("make the state directory");
+    return std::move(made).error().during("make the state directory").hint(kWritableRoot);
   }
   ContainerDir directory{path, TRY(sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))};
   // A `delete --force` may have come between mkdir and the lock, and taken the directory away.

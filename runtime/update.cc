@@ -130,7 +130,7 @@ Status check_updatable(const Record& record, Phase phase) {
   if (phase == Phase::stopped || phase == Phase::creating)
     return Error{Kind::wrong_state, format_text("cannot update a container that is {}: container not running", name_of(phase))};
   if (record.cgroup_driver == cgroups::Driver::disabled || record.cgroup_path.empty())
-    return Error{Kind::unsupported, "the container has no cgroup (--cgroup-manager disabled), so no limits"};
+    return Error{Kind::unsupported, "the container has no cgroup, so no limits"};
   return ok();
 }
 

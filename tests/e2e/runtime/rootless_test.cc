@@ -77,12 +77,22 @@ TEST_CASE("rootless: spec --rootless and run work for a plain user, and nothing 
 TEST_CASE("rootless: create, start, state, exec, kill and delete by a plain user") {
   REQUIRE_PLAIN_USER();
   Bench bench;
-  const auto done = as_user(bench, "husk create -b b one >/dev/null 2>&1; husk state one | grep -c '\"status\": \"created\"'; husk start one; husk exec one id -u; husk list -q; husk kill one 9; "
+  const auto done = as_user(bench, "husk create -b b one >/dev/null 2>&1; husk state one | grep -c '\"status\": \"created\"'; husk state one | grep owner; husk start one; husk exec one id -u; husk list -q; husk kill one 9; "
                                    "husk wait one; husk delete one; husk list -q; echo end\n",
                             R"(s,"sh","sleep"\, "1000",)");
-  CHECK_MESSAGE(contains(done.out, "1\n0\none\n"), said(done));
+  CHECK_MESSAGE(contains(done.out, "1\n  \"owner\": \"#54321\""), said(done));  // root only in its own user namespace
+  CHECK_MESSAGE(contains(done.out, "\n0\none\n"), said(done));
   CHECK_MESSAGE(done.out.ends_with("end\n"), said(done));
   CHECK_MESSAGE(done.out.find("one\n") == done.out.rfind("one\n"), said(done));  // listed once, before delete
+}
+
+TEST_CASE("rootless: without a place for the state the error says how to name one") {
+  REQUIRE_PLAIN_USER();
+  Bench bench;
+  const auto done = as_user(bench, "XDG_RUNTIME_DIR=/proc/nowhere husk run -b b one; echo status $?\n", R"(s,"sh","true",)");
+  CHECK_MESSAGE(contains(done.out, "status 1\n"), said(done));
+  CHECK_MESSAGE(contains(done.err, "make the state directory"), said(done));
+  CHECK_MESSAGE(contains(done.err, "--root, or below XDG_RUNTIME_DIR"), said(done));
 }
 
 TEST_CASE("CVE-2014-8989: additional groups and foreign ids of a plain user are errors with the remedy") {

@@ -184,7 +184,6 @@ TEST_CASE("a record says after reading what it said when written") {
                       .bundle = "/b",
                       .rootfs = "/r",
                       .created_ns = 1234567890123456789,
-                      .owner = 7,
                       .init = {.pid = 42, .start_time = 18'000'000'000'000'000'000U},
                       .cgroup_path = "/x/y",
                       .cgroup_version = cgroups::Version::v1,
