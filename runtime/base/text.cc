@@ -37,6 +37,7 @@ Result<std::uint64_t> parse_uint64(std::string_view text) {
 Result<std::int64_t> parse_int64(std::string_view text) {
   return parse_number<std::int64_t>(text, "64-bit integer");
 }
+
 // strtod, which the JSON parser brings along: from_chars for double has its own 24 KB.
 Result<double> parse_real(const std::string& text) {
   const bool plain = !text.empty() && text.find_first_not_of("0123456789+-.eE") == std::string::npos && text.front() != '+';

@@ -170,6 +170,22 @@ TEST_CASE("options: after the id, with =, repeated, and long ones with a single 
   CHECK(bench.husk({"--rootless", "false", "list"}).status.code == 0);
 }
 
+TEST_CASE("--config: create and run read this file instead of the bundle's; --no-new-keyring keeps the caller's keyring") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/sh", "-c", "echo the bundle"});
+  const auto other = bench.shell_bundle("cat /proc/keys || true", [](oci::Spec& spec) { spec.linux.masked_paths.clear(); }) + "/config.json";
+  const auto own = bench.husk({"run", "-b", bundle, "--config", other, bench.id()});
+  CHECK_MESSAGE(own.status.code == 0, own.err);
+  CHECK(!contains(own.out, "the bundle"));
+  const auto kept = bench.husk({"run", "-b", bundle, "-f", other, "--no-new-keyring", bench.id("kept")});
+  CHECK_MESSAGE(kept.status.code == 0, kept.err);
+  CHECK(!contains(kept.out, "_ses." + bench.id("kept")));
+  if (!path_exists("/proc/keys")) HUSK_SKIP("the kernel has no keyrings");
+  CHECK_MESSAGE(contains(own.out, "_ses." + bench.id()), own.out);
+  CHECK(contains(bench.husk({"create", "-b", bundle, "--config", "/nonexistent", bench.id()}).err, "open(\"/nonexistent\")"));
+}
+
 TEST_CASE("spec writes a config that husk accepts, and does not overwrite") {
   REQUIRE_E2E();
   Bench bench;
@@ -179,6 +195,8 @@ TEST_CASE("spec writes a config that husk accepts, and does not overwrite") {
   REQUIRE_OK(text);
   CHECK_OK(oci::parse_config(text.value()));
   CHECK(bench.husk({"spec", "-b", bench.path("s")}).status.code == 1);
+  CHECK(bench.husk({"spec", "-b", bench.path("s"), "--file", "other.json"}).status.code == 0);
+  CHECK(read_file(bench.path("s/other.json")).value() == text.value());
   REQUIRE_OK(sys::symlinkat(busybox_rootfs(), AT_FDCWD, bench.path("s/rootfs")));
   const auto plan = bench.husk({"create", "--print-plan", "-b", bench.path("s"), "--console-socket", "/x", bench.id()});
   CHECK_MESSAGE(plan.status.code == 0, plan.err);

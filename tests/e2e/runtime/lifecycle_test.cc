@@ -153,9 +153,11 @@ TEST_CASE("podman reads the log as one object: a warning before an error stays o
   const auto json = oci::parse_json(read_file(bench.log()).value());
   REQUIRE_OK(json);
   CHECK(contains(*json.value().find("msg")->as_string(), "no such file or directory"));
-  (void)bench.husk({"--log", bench.path("all"), "--log-format", "json", "--log-level", "warning", "create", "-b", bundle, bench.id()});
-  const auto all = read_file(bench.path("all")).value();
-  CHECK(std::count(all.begin(), all.end(), '\n') == 2);
+  for (const std::string level : {"--log-level=warning", "--debug"}) {
+    (void)bench.husk({"--log", bench.path(level), "--log-format", "json", level, "create", "-b", bundle, bench.id()});
+    const auto all = read_file(bench.path(level)).value();
+    CHECK(std::count(all.begin(), all.end(), '\n') == 2);
+  }
 }
 
 TEST_CASE("a parse error of the verb's own options is in the log too") {

@@ -80,6 +80,39 @@ TEST_CASE("update by flags: the kernel and the saved config.json have the new li
   }
 }
 
+TEST_CASE("update: each flag reaches the field of its own name") {
+  REQUIRE_E2E();
+  REQUIRE(!usable().empty());
+  struct Row {
+    std::vector<std::string> flags;
+    std::int64_t value;
+    std::function<std::int64_t(const oci::Resources&)> field;
+  };
+  const std::vector<Row> rows{
+      {{"--memory-reservation", "32M"}, 32 << 20, [](const auto& now) { return now.memory->reservation.value_or(0); }},
+      {{"--memory", "64M", "--memory-swap", "160M"}, 160 << 20, [](const auto& now) { return now.memory->swap.value_or(0); }},
+      {{"--cpu-period", "60000"}, 60000, [](const auto& now) { return static_cast<std::int64_t>(now.cpu->period.value_or(0)); }},
+      {{"--cpu-burst", "2000"}, 2000, [](const auto& now) { return static_cast<std::int64_t>(now.cpu->burst.value_or(0)); }},
+      {{"--cpu-share", "512"}, 512, [](const auto& now) { return static_cast<std::int64_t>(now.cpu->shares.value_or(0)); }},
+      {{"--cpuset-mems", "0"}, 1, [](const auto& now) { return static_cast<std::int64_t>(now.cpu->mems == "0"); }}};
+  for (const auto hierarchy : usable()) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    const auto id = sleeper(bench);
+    for (const auto& row : rows) {
+      CAPTURE(row.flags.front());
+      auto words = std::vector<std::string>{"update", id};
+      words.insert(words.end(), row.flags.begin(), row.flags.end());
+      CHECK(row.field(saved(bench)) != row.value);
+      const auto done = bench.husk(words);
+      CHECK_MESSAGE(done.status.code == 0, done.err);
+      CHECK(row.field(saved(bench)) == row.value);
+    }
+    const auto shares = limit(bench, hierarchy, "cpu.weight", "cpu/cpu.shares");
+    CHECK(shares == (hierarchy == Hierarchy::unified ? "59" : "512"));
+  }
+}
+
 TEST_CASE("update --resources: a file, and - for standard input as containerd and CRI-O give it") {
   REQUIRE_E2E();
   Bench bench;
