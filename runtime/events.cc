@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "oom_watch.h"
+#include "resctrl.h"
 #include "stats_json.h"
 
 namespace husk::runtime {
@@ -69,11 +70,15 @@ std::optional<OomWatch> watch_oom(const Record& record) {
   return std::nullopt;
 }
 
+Json event_of(const Watched& watched, const cgroups::Stats& stats) {
+  return stats_event(watched.record.id, stats, read_interfaces(watched.record.init.pid), rdt_statistics(watched.record.rdt));
+}
+
 // The cgroup of a container that ends at this moment may be gone.
 Status show_now(const Watched& watched, const Show& show) {
   const auto stats = watched.cgroup->stats();
   if (!stats.has_value()) return ok();
-  return show(stats_event(watched.record.id, stats.value(), read_interfaces(watched.record.init.pid)));
+  return show(event_of(watched, stats.value()));
 }
 
 }  // namespace
@@ -100,7 +105,7 @@ Result<std::int64_t> parse_interval(std::string_view text) {
 Status show_stats(const StateStore& store, const ContainerId& id, const Show& show) {
   const auto watched = TRY(open_watched(store, id));
   const auto stats = TRY(watched.cgroup->stats());
-  return show(stats_event(watched.record.id, stats, read_interfaces(watched.record.init.pid)));
+  return show(event_of(watched, stats));
 }
 
 Status follow_events(const StateStore& store, const ContainerId& id, std::int64_t interval_ns, const Show& show) {

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/root_dir.h"
+#include "oci-spec/json.h"
 #include "oci-spec/runtime_spec.h"
 #include "record.h"
 
@@ -44,6 +45,8 @@ class Resctrl {
   Status write_schemata(const std::string& group, const std::vector<std::string>& lines) const;
   // What goes with the container. What is gone already is no error.
   Status remove(const RdtRecord& record) const;
+  // "intel_rdt" of `events`: what there is.
+  oci::Json statistics(const RdtRecord& record) const;
 
  private:
   Result<std::optional<UniqueFd>> find(const std::string& path) const;
@@ -57,5 +60,6 @@ class Resctrl {
 // For the rooms of create, exec, delete and update: nothing to do for a container without linux.intelRdt.
 Status join_rdt(const RdtRecord& record, pid_t pid);
 Status remove_rdt(const RdtRecord& record);
+oci::Json rdt_statistics(const RdtRecord& record);  // {} without linux.intelRdt
 
 }  // namespace husk::runtime

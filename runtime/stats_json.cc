@@ -170,13 +170,13 @@ std::vector<InterfaceCounters> read_interfaces(pid_t init) {
   return text.has_value() ? parse_interfaces(text.value()) : std::vector<InterfaceCounters>{};
 }
 
-Json stats_event(const std::string& id, const cgroups::Stats& stats, const std::vector<InterfaceCounters>& interfaces) {
+Json stats_event(const std::string& id, const cgroups::Stats& stats, const std::vector<InterfaceCounters>& interfaces, Json intel_rdt) {
   auto huge_pages = Json::object();
   for (const auto& one : stats.huge_pages) huge_pages.set(one.page_size, usage_json(one.usage));
   auto data = Json::object();
   data.set("cpu", cpu_json(stats.cpu)).set("cpuset", cpuset_json(stats.cpuset));
   data.set("memory", memory_json(stats.memory)).set("pids", pids_json(stats.pids)).set("blkio", io_json(stats.io));
-  data.set("hugetlb", std::move(huge_pages)).set("intel_rdt", Json::object());
+  data.set("hugetlb", std::move(huge_pages)).set("intel_rdt", std::move(intel_rdt));
   data.set("network_interfaces", interfaces_json(interfaces));
   auto event = Json::object();
   event.set("type", "stats").set("id", id).set("data", std::move(data));

@@ -25,6 +25,6 @@ std::vector<InterfaceCounters> read_interfaces(pid_t init);
 
 // {"type":"stats","id":…,"data":…}. Pure.
 oci::Json stats_event(const std::string& id, const cgroups::Stats& stats,
-                      const std::vector<InterfaceCounters>& interfaces = {});
+                      const std::vector<InterfaceCounters>& interfaces = {}, oci::Json intel_rdt = oci::Json::object());
 
 }  // namespace husk::runtime

@@ -182,3 +182,20 @@ TEST_CASE("--preserve-fds and LISTEN_FDS: descriptors reach the program, others 
   CHECK(missing.status.code == 1);
   CHECK(contains(missing.err, "--preserve-fds"));
 }
+
+TEST_CASE("the program has a session keyring named after the container; with --no-new-keyring it has the caller's") {
+  REQUIRE_E2E();
+  if (!path_exists("/proc/keys")) HUSK_SKIP("the kernel has no /proc/keys");
+  Bench bench;
+  const auto bundle = bench.shell_bundle("cat /proc/keys");
+  const auto own = "_ses." + bench.id();
+  const auto with = bench.husk({"run", "-b", bundle, bench.id()});
+  CHECK_MESSAGE(contains(with.out, own + ": empty"), with.out);
+  const auto without = bench.husk({"run", "--no-new-keyring", "-b", bundle, bench.id()});
+  CHECK(without.status.code == 0);
+  CHECK_MESSAGE(!contains(without.out, own), without.out);
+  // exec goes into a session of the same name: its own, for keys do not cross from one process to the next.
+  REQUIRE(bench.husk({"run", "-d", "-b", bench.bundle({"sleep", "1000"}), bench.id()}).status.code == 0);
+  const auto exec = bench.husk({"exec", bench.id(), "cat", "/proc/keys"});
+  CHECK_MESSAGE(contains(exec.out, own), exec.out);
+}

@@ -136,3 +136,23 @@ TEST_CASE("the record keeps what must be removed, so that a husk that was killed
   record.rdt = {};
   CHECK(write_record(record).find("rdt") == std::string::npos);
 }
+
+TEST_CASE("events: intel_rdt has what the processor can, the container's values beside the root's, and what is measured") {
+  const Fake fake;
+  fake.add_group("c", "    L3:0=7f0;1=1f\n    MB:0= 20;1=100\n");
+  for (const auto* name : {"info", "info/L3", "info/MB", "c/mon_data", "c/mon_data/mon_L3_01", "c/mon_data/mon_L3_00", "c/mon_data/other"})
+    REQUIRE_OK(sys::mkdirat(AT_FDCWD, fake.dir / name, 0755));
+  const std::pair<const char*, const char*> files[] = {{"info/L3/cbm_mask", "fffff\n"}, {"info/L3/min_cbm_bits", "1\n"}, {"info/L3/num_closids", "16\n"},
+      {"info/MB/bandwidth_gran", "10\n"}, {"info/MB/delay_linear", "1\n"}, {"info/MB/min_bandwidth", "10\n"}, {"info/MB/num_closids", "8\n"},
+      {"c/mon_data/mon_L3_00/mbm_total_bytes", "200\n"}, {"c/mon_data/mon_L3_00/mbm_local_bytes", "100\n"}, {"c/mon_data/mon_L3_00/llc_occupancy", "300\n"},
+      {"c/mon_data/mon_L3_01/mbm_total_bytes", "Unavailable\n"}, {"c/mon_data/mon_L3_01/llc_occupancy", "4\n"}};
+  for (const auto& [name, text] : files) REQUIRE_OK(write_atomically(AT_FDCWD, fake.dir / name, text));
+  CHECK(fake.resctrl().statistics({.group = "c"}).dump() ==
+        R"({"l3_cache_info":{"cbm_mask":"fffff","min_cbm_bits":1,"num_closids":16},"l3_cache_schema_root":"L3:0=fffff;1=fffff",)"
+        R"("l3_cache_schema":"L3:0=7f0;1=1f","mem_bw_info":{"bandwidth_gran":10,"delay_linear":1,"min_bandwidth":10,"num_closids":8},)"
+        R"("mem_bw_schema_root":"MB:0= 100;1= 100","mem_bw_schema":"MB:0= 20;1=100",)"
+        R"("mbm_stats":[{"mbm_total_bytes":200,"mbm_local_bytes":100}],"cmt_stats":[{"llc_occupancy":300},{"llc_occupancy":4}]})");
+  // A group that is gone, and a processor without the one or the other, leave members out.
+  CHECK(fake.resctrl().statistics({.group = "gone"}).find("l3_cache_schema") == nullptr);
+  CHECK(rdt_statistics({}).dump() == "{}");
+}
