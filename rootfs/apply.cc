@@ -226,11 +226,18 @@ Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, 
   return covers.put([&](const std::string& path) { return std::find(covered.begin(), covered.end(), path) == covered.end(); });
 }
 
+// Who restricted itself with Landlock may not mount, and neither may its children. Source: man 7 landlock.
+Status explain_forbidden(Status done) {
+  if (done.has_value() || done.error().os_errno() != EPERM) return done;
+  return std::move(done).hint("a security module forbids mounts: did the caller restrict itself with Landlock? Start husk outside of that");
+}
+
 }  // namespace
 
 Result<Applied> apply(const RootfsPlan& plan, const HostHandles& handles, const EnterNetwork& enter_network) {
   if (!plan.joined) TRY(leave_host_propagation(plan));
-  TRY((plan.joined ? attach_among_others(plan, handles) : attach_root(plan, handles.root)).during("attach rootfs"));
+  auto attached = plan.joined ? attach_among_others(plan, handles) : attach_root(plan, handles.root);
+  TRY(explain_forbidden(std::move(attached)).during("attach rootfs"));
   auto root_fd = TRY(sys::dup_cloexec(handles.root.get()));
   auto root = TRY(RootDir::adopt(std::move(root_fd)));
   Ground ground{.root = root, .own = {}, .kernel = {}};
