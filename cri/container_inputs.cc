@@ -34,7 +34,7 @@ Status check_propagation(Host& host, const ResolvedMount& mount) {
       .hint("make it shared on the host: mount --make-rshared");
 }
 
-// Source: facts cri.md 2.5: read-only only, a path inside that exists, links kept inside.
+// Source: KEP-4639 (image volumes, subPath): read-only only, a path inside that exists, links kept inside.
 Result<ResolvedMount> resolve_image_volume(Node& node, const MountRequest& request, const std::string& key, Rollback& undo) {
   if (!request.readonly)
     return Error{Kind::invalid, format_text("mount {}: an image volume must be readonly", quote(request.container_path))};

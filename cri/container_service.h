@@ -1,6 +1,6 @@
 // Life of containers: create, start, stop, remove, exec, logs, limits. Knows no protobuf.
 // Read create_new first: its numbered steps each register their undo.
-// Source: facts cri.md 2.1 (idempotence), 2.2 (stop sequence), 2.5.
+// Source: cri-api, api.proto at StopContainer, RemoveContainer (idempotence, time-out) and ContainerConfig.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // JoinedCalls: a request that is repeated while the first one runs waits for it and gets its result.
-// Source: facts cri.md 2.2 (a client's time-out does not stop the work; the retry must not meet
+// Source: kubelet's cri-client, remote_runtime.go (a client's time-out does not stop the work; the retry must not meet
 // "name is reserved").
 #pragma once
 

@@ -114,7 +114,7 @@ oci::Resources plan_resources(const Resources& from, const HostFacts& host) {
   oci::MemoryLimits memory;
   if (from.memory_limit != 0) memory.limit = from.memory_limit;
   if (from.memory_swap_limit != 0) memory.swap = from.memory_swap_limit;
-  // kubelet expects that a memory limit without a swap limit means no swap. Source: facts cri.md 2.5.
+  // kubelet expects that a memory limit without a swap limit means no swap. Source: KEP-2400 (swap).
   if (from.memory_swap_limit == 0 && from.memory_limit > 0 && host.swap_accounting) memory.swap = from.memory_limit;
   if (memory.limit.has_value() || memory.swap.has_value()) into.memory = memory;
   // kubelet sends a limit of 0 for every page size of the host, also where no controller could hold it to

@@ -1,6 +1,6 @@
 // CRI request + image + host facts → OCI Spec. Pure: everything that must be looked up (users, device
 // numbers, link targets, profiles) is resolved before, in container_inputs.cc. Read
-// make_container_spec first. Source: facts cri.md 2.4, 2.5.
+// make_container_spec first. Source: cri-api, PodSandboxConfig and ContainerConfig.
 // Files: make_spec.cc (both specs), spec_mounts.cc, spec_process.cc, seccomp_default.cc.
 #pragma once
 

@@ -1,6 +1,6 @@
 // What CRI asks for, as plain data without protobuf: configs of pods and containers, checked at the
 // edge by from_proto.cc. Read PodConfig and ContainerConfig first; records.h is what we keep of them.
-// Source: facts cri.md 2.3-2.5; names and meanings of runtime.v1.
+// Source: cri-api, api.proto: names and meanings of runtime.v1.
 #pragma once
 
 #include <compare>

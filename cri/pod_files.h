@@ -1,5 +1,5 @@
 // /etc/hosts, /etc/hostname and /etc/resolv.conf of a pod, and where a pod's things lie on the host.
-// Source: facts cri.md 2.4.
+// Source: cri-api, PodSandboxConfig (hostname, dns_config).
 #pragma once
 
 #include <string>

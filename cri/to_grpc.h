@@ -1,4 +1,4 @@
-// The only place where an Error becomes a gRPC status. Source: facts cri.md 2.2 (codes kubelet tells apart).
+// The only place where an Error becomes a gRPC status. Source: cri-api, pkg/errors/errors.go (codes kubelet tells apart).
 #pragma once
 
 #include <grpcpp/support/status.h>

@@ -1,5 +1,5 @@
 // Who a container runs as: the request, the image's USER, and the image's own passwd and group files
-// (never the host's, never NSS). Numbers are strict. Source: facts cri.md 2.5; CVE-2024-40635,
+// (never the host's, never NSS). Numbers are strict. Source: cri-api, LinuxContainerSecurityContext; CVE-2024-40635,
 // CVE-2026-30892 (numbers that wrapped or ended early), CVE-2022-36109 (groups without the own one).
 #pragma once
 

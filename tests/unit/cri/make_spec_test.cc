@@ -94,7 +94,7 @@ TEST_CASE("config-linux.md#namespaces: pods share network, IPC and hostname; pid
   }
 }
 
-TEST_CASE("facts cri.md 2.4: the host's network means the host's hostname; the host's IPC its /dev/shm") {
+TEST_CASE("cri-api NamespaceOption: the host's network means the host's hostname; the host's IPC its /dev/shm") {
   using enum oci::NamespaceType;
   Case item;
   item.pod.namespaces.network = NamespaceMode::node;
