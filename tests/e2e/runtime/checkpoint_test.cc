@@ -319,13 +319,14 @@ std::string fake_criu(Bench& bench, const std::string& script) {
   return directory;
 }
 
-TEST_CASE("checkpoint: a CRIU that fails, dies or cannot work here leaves the container running") {
+TEST_CASE("checkpoint: a CRIU that fails, dies or cannot work here, or a killed husk-criu, leaves the container running") {
   REQUIRE_E2E();
   struct Row {
     std::string script;
     std::string text;
   };
   for (const auto& row : {Row{"exit 1", "CRIU ended without an answer"}, Row{"kill -9 $$", "CRIU ended without an answer"},
+                          Row{"kill -9 $PPID", "husk-criu"},
                           Row{"[ \"$1\" != check ] || echo 'Error (criu/x.c:1): Kernel lacks what it needs'; exit 1",
                               "CRIU cannot work on this host: Kernel lacks what it needs"}}) {
     CAPTURE(row.script);
