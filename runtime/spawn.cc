@@ -145,12 +145,16 @@ bool needs_go(const SpawnInput& input) {
 }  // namespace
 
 Result<InitProcess> adopt_staged(const Channel& channel, const UniqueFd& stage) {
-  const auto pid = channel.expect_pid();
-  (void)sys::waitid_pidfd(stage.get(), WEXITED);  // its message, or the end of it, came first
-  if (!pid.has_value()) return pid.error();
+  // Its end first. Killed before it could say whom it had cloned (it may be the largest process of a container that is
+  // out of memory), it leaves a process that waits for us, and with it the channel open: no message, no end of file.
+  const auto ended = TRY(sys::waitid_pidfd(stage.get(), WEXITED));
+  if (ended.signal != 0)
+    return Error{Kind::internal, format_text("the process on its way into the container was killed by signal {}", ended.signal)}.hint(
+        "is the container out of memory?");
+  const auto pid = TRY(channel.expect_pid());
   // Our child and not waited for: its pid cannot be reused.
-  auto pidfd = TRY(sys::pidfd_open(pid.value()));
-  return InitProcess{.pid = pid.value(), .pidfd = std::move(pidfd), .channel = Channel{UniqueFd{}}};
+  auto pidfd = TRY(sys::pidfd_open(pid));
+  return InitProcess{.pid = pid, .pidfd = std::move(pidfd), .channel = Channel{UniqueFd{}}};
 }
 
 Status set_oom_score(const ProcessPlan& plan, pid_t pid, bool warned) {

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <sys/prctl.h>
 
+#include <array>
 #include <string>
 
 #include "base/format.h"
@@ -83,6 +84,21 @@ Status become_namespace_root() {
     if (!done.has_value() && done.error().kind() != Kind::invalid) return done;
   }
   return ok();
+}
+
+// Not in it: all that reaches beyond the namespaces we are in (modules, raw devices, files by handle). With a bounding
+// set that is smaller, a program that a tracer lets us execute has no more.
+Status give_up_capabilities(const ProcessPlan& plan) {
+  constexpr std::array kSettingUp{CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,       CAP_SETGID,
+                                  CAP_SETUID, CAP_SETPCAP,      CAP_SYS_RESOURCE, CAP_SYS_NICE};
+  const auto available = bounding_set();
+  const auto& sets = plan.caps;
+  const auto passed_on =
+      (sets.bounding | sets.effective | sets.inheritable | sets.permitted | sets.ambient | needed_until_exec(plan)) & available;
+  TRY(drop_bounding(passed_on, available));
+  CapMask kept = passed_on;
+  for (const int capability : kSettingUp) kept |= cap_bit(capability) & available;
+  return sys::capset({.effective = kept, .permitted = kept, .inheritable = 0});
 }
 
 Status apply_credentials(const ProcessPlan& plan, const Channel& channel) {

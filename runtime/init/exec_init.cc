@@ -6,6 +6,7 @@
 
 #include "base/process.h"
 #include "base/sys.h"
+#include "fault.h"
 #include "init/credentials.h"
 #include "init/join.h"
 #include "init/process_setup.h"
@@ -49,7 +50,13 @@ Result<sys::CloneResult> clone_inside(const ExecInput& input) {
   if (has_labels(input.plan)) TRY(set_labels_before_clone(input.proc.get(), input.plan));
   TRY(sys::setns(input.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
   TRY(close_the_hosts(input));
+  TRY(give_up_capabilities(input.plan).during("give up capabilities"));
   return sys::clone3({.flags = CLONE_PARENT, .exit_signal = 0}).during("clone");
+}
+
+Status tell_pid(const ExecInput& input, pid_t pid) {
+  TRY(fault_point("exec-stage"));
+  return input.channel.send_pid(pid);
 }
 
 // Closed when the stage before has set the labels.
@@ -93,7 +100,11 @@ void run_exec_stage(ExecInput& input) {
     ::_exit(1);
   }
   if (clone.value().pid == 0) return;
-  ::_exit(input.channel.send_pid(clone.value().pid).has_value() ? 0 : 1);
+  const auto told = tell_pid(input, clone.value().pid);
+  if (told.has_value()) ::_exit(0);
+  (void)sys::kill(clone.value().pid, SIGKILL);  // nobody else knows of it
+  (void)input.channel.send_error(told.error());
+  ::_exit(1);
 }
 
 void run_exec(ExecInput& input) {

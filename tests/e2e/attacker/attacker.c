@@ -72,6 +72,20 @@ static void look_into(const char* pid, const char* secret, const char* notes) {
   closedir(fds);
 }
 
+static unsigned long long permitted(const char* pid) {
+  char path[64];
+  char text[4096];
+  snprintf(path, sizeof path, "/proc/%s/status", pid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  const ssize_t got = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (got <= 0) return 0;
+  text[got] = '\0';
+  const char* found = strstr(text, "CapPrm:");
+  return found == NULL ? 0 : strtoull(found + strlen("CapPrm:"), NULL, 16);
+}
+
 // A traced process does what its tracer wants, where it is: the host's files are there or not.
 static void trace(const char* pid, const char* secret, const char* notes) {
   const int number = atoi(pid);
@@ -79,6 +93,9 @@ static void trace(const char* pid, const char* secret, const char* notes) {
   char path[512];
   snprintf(path, sizeof path, "/proc/%s/root%s", pid, secret);
   note(notes, access(path, F_OK) == 0 ? "ptrace: holds a process that sees the host's files" : "traced");
+  char text[80];
+  snprintf(text, sizeof text, "rights %llx", permitted(pid));
+  note(notes, text);
 }
 
 // peek SECRET SPARED SEEN NOTES: whoever appears in this pid namespace and is not spared.

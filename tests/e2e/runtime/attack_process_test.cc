@@ -47,6 +47,34 @@ TEST_CASE("CVE-2016-9962: who may trace everybody in a container sees nothing of
   }
 }
 
+// What a tracer found in those it met, all together.
+std::uint64_t rights_in(const std::string& notes) {
+  std::uint64_t rights = 0;
+  for (const auto line : split(notes, '\n'))
+    if (line.starts_with("rights ")) rights |= std::stoull(std::string{line.substr(7)}, nullptr, 16);
+  return rights;
+}
+
+TEST_CASE("CVE-2016-9962: who may trace a process that exec brings in gets no right of husk that reaches the host") {
+  REQUIRE_E2E();
+  constexpr std::uint64_t kModule = 1U << 16U;   // linux/capability.h
+  constexpr std::uint64_t kHandles = 1U << 2U;   // CAP_DAC_READ_SEARCH: open_by_handle_at
+  constexpr std::uint64_t kAdmin = 1U << 21U;
+  constexpr std::uint64_t kNode = 1U << 27U;
+  Bench bench;
+  const auto rootfs = own_rootfs(bench);
+  const auto bundle = bench.bundle({"/bin/attacker", "peek", "/nothing", "attacker", "/seen", "/notes"}, [&](oci::Spec& spec) {
+    with_rootfs(rootfs)(spec);
+    give(spec, {"CAP_SYS_PTRACE"});
+    spec.process->no_new_privileges = true;
+  });
+  REQUIRE(bench.husk({"run", "-d", "-b", bundle, bench.id()}).status.code == 0);
+  exec_many(bench, rootfs + "/notes", husk_binary());
+  const auto notes = text_of(rootfs + "/notes");
+  CHECK(contains(notes, "rights"));
+  CHECK_MESSAGE((rights_in(notes) & (kModule | kHandles | kAdmin | kNode)) == 0, notes);
+}
+
 TEST_CASE("a program that its tracer holds after its end costs exec no processor time") {
   REQUIRE_E2E();
   Bench bench;
