@@ -146,7 +146,8 @@ class RealHost : public Host {
   // The driver is systemd's: it must hear of the limits, or takes them back at the next reload.
   Status update_scope(const std::string& path, const oci::Resources& resources) {
     using cgroups::systemd::Manager;
-    const auto cgroup = TRY(cgroups::systemd::open(path.substr(path.rfind('/') + 1), Manager::system, path, version_));
+    const auto cgroup = TRY(cgroups::systemd::open(
+        {.unit = path.substr(path.rfind('/') + 1), .manager = Manager::system, .path = path}, version_));
     const auto plan = TRY(cgroups::make_plan("", resources, "update", cgroups::Driver::systemd));
     return cgroup->apply(plan);
   }
