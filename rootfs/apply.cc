@@ -214,16 +214,14 @@ Status fill(const RootfsPlan& plan, const HostHandles& handles, Ground& ground, 
   const bool devices_wait = waiting.concerns_devices(ground);
   if (!devices_wait) TRY(apply_devices(plan, ground, dev));
   PathCovers covers{plan, ground};
-  const auto early = [&](const std::string& path) { return !waiting.concerns_path(path, ground); };
-  std::vector<std::string> covered;
-  TRY(covers.put([&](const std::string& path) { return early(path) && (covered.push_back(path), true); }));
+  TRY(covers.put([&](const std::string& path) { return !waiting.concerns_path(path, ground); }));
   TRY(enter_network());
   for (const auto index : waiting.mounts()) TRY(apply_mount(plan, handles, ground, index));
   if (devices_wait) TRY(apply_devices(plan, ground, dev));
   for (const auto& item : ground.own)
     if (item.read_only_later)
       TRY(sys::mount_setattr(item.mount.get(), "", AT_EMPTY_PATH, {.set = MOUNT_ATTR_RDONLY}));
-  return covers.put([&](const std::string& path) { return std::find(covered.begin(), covered.end(), path) == covered.end(); });
+  return covers.put([](const std::string&) { return true; });
 }
 
 // Who restricted itself with Landlock may not mount, and neither may its children. Source: man 7 landlock.

@@ -45,6 +45,15 @@ Status make_readonly(const Ground& ground, const std::string& path) {
   return sys::move_mount(tree.get(), "", place->get(), "", kEmptyToEmpty);
 }
 
+// What `which` chooses, in its order; the rest stays.
+std::vector<std::string> take(std::vector<std::string>& paths, const WhichPaths& which) {
+  std::vector<std::string> taken;
+  std::vector<std::string> rest;
+  for (auto& path : paths) (which(path) ? taken : rest).push_back(std::move(path));
+  paths = std::move(rest);
+  return taken;
+}
+
 }  // namespace
 
 Status Cover::put_on(const UniqueFd& place) {
@@ -59,18 +68,16 @@ Status Cover::put_on(const UniqueFd& place) {
 }
 
 PathCovers::PathCovers(const RootfsPlan& plan, const Ground& ground)
-    : plan_{plan}, ground_{ground}, directories_{open_empty_directory, plan.mount_label}, files_{open_null, plan.mount_label} {}
+    : ground_{ground}, masked_{plan.masked_paths}, readonly_{plan.readonly_paths}, directories_{open_empty_directory, plan.mount_label}, files_{open_null, plan.mount_label} {}
 
 // Masks first: a read-only path may cover the whole of a procfs or sysfs, by its name or by a link of the image. Its
 // clone then has the masks; set afterwards, they would be below it, where nobody looks.
 Status PathCovers::put(const WhichPaths& which) {
-  for (const auto& path : plan_.masked_paths) {
-    if (!which(path)) continue;
+  for (const auto& path : take(masked_, which)) {
     auto done = mask(directories_, files_, ground_, path);
     if (!done.has_value()) return std::move(done).during(format_text("mask {}", quote(path)));
   }
-  for (const auto& path : plan_.readonly_paths) {
-    if (!which(path)) continue;
+  for (const auto& path : take(readonly_, which)) {
     auto done = make_readonly(ground_, path);
     if (!done.has_value()) return std::move(done).during(format_text("make {} read-only", quote(path)));
   }

@@ -10,7 +10,7 @@
 
 namespace husk::rootfs {
 
-// Chooses from the plan's lists.
+// Chooses from what is left of the plan's lists.
 using WhichPaths = std::function<bool(const std::string& path)>;
 
 // One mount, attached many times: the first time itself, then clones of it. Cloning it before it is
@@ -36,8 +36,9 @@ class PathCovers {
   Status put(const WhichPaths& which);
 
  private:
-  const RootfsPlan& plan_;
   const Ground& ground_;
+  std::vector<std::string> masked_;    // left to do
+  std::vector<std::string> readonly_;
   Cover directories_;
   Cover files_;
 };
