@@ -35,12 +35,6 @@ std::vector<std::string> unknown_capabilities() {
   return {names.begin() + static_cast<std::ptrdiff_t>(last) + 1, names.end()};
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ",") + word;
-  return text;
-}
-
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words;
   for (const auto word : split(trim(text), ' '))
@@ -97,13 +91,13 @@ HostFacts find_host_facts() {
   const auto version = cgroups::host_version();
   const auto found = controllers(version);
   add("cgroup", version == cgroups::Version::v2 ? "v2" : "v1");
-  add("cgroup.controllers", joined(found));
+  add("cgroup.controllers", join(found, ","));
   add("cgroup.rdma", text_of(std::ranges::find(found, "rdma") != found.end()));
   add("cgroup.systemd", text_of(has_systemd()));
   add("cgroup.systemdUser", text_of(has_user_systemd()));
-  add("namespaces", joined(namespaces()));
+  add("namespaces", join(namespaces(), ","));
   add("userNamespaces", text_of(may_make_user_namespaces()));
-  add("capabilities.unknown", joined(unknown_capabilities()));
+  add("capabilities.unknown", join(unknown_capabilities(), ","));
   add("apparmor", text_of(has_apparmor()));
   add("selinux", text_of(has_selinux()));
   const auto resctrl = Resctrl::open();
