@@ -34,7 +34,10 @@ struct ControlFile {
   std::string name;   // "memory.max"
   std::string value;  // "134217728"
   Need need = Need::required;
-  bool operator==(const ControlFile&) const = default;
+  std::string field = {};  // "memory/limit": the field below /linux/resources that asked for it; for errors only
+  bool operator==(const ControlFile& other) const {
+    return name == other.name && value == other.value && need == other.need;
+  }
 };
 
 // What create will do: a path below the hierarchy root(s), and the files to write in order.

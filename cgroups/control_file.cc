@@ -67,6 +67,11 @@ void restore(const std::vector<Written>& written) {
   for (const auto& target : refused) (void)write_once(target);
 }
 
+Error refusal(Error error, const Target& target) {
+  auto explained = explain(std::move(error), target.path);
+  return target.field.empty() ? explained : std::move(explained).during(pointer_of(target.field));
+}
+
 // One pass over the targets. `before` collects earlier values when it is given.
 Status write_pass(const std::vector<Target>& targets, std::vector<Written>* before) {
   std::vector<const Target*> refused;
@@ -78,14 +83,14 @@ Status write_pass(const std::vector<Target>& targets, std::vector<Written>* befo
     previous_absent = is_absent(done);
     if (previous_absent && target.need == Need::if_present) continue;
     if (!done.has_value()) {
-      if (done.error().os_errno() != EINVAL) return explain(done.error(), target.path);
+      if (done.error().os_errno() != EINVAL) return refusal(done.error(), target);
       refused.push_back(&target);
     }
     if (before != nullptr) before->push_back({target.path, earlier, target.value});
   }
   for (const auto* target : refused) {
     const auto done = write_once(*target);
-    if (!done.has_value()) return explain(done.error(), target->path);
+    if (!done.has_value()) return refusal(done.error(), *target);
   }
   return ok();
 }
@@ -109,6 +114,9 @@ Error explain(Error error, const std::string& path) {
                                    "--cgroup-manager disabled");
     case EPERM:
     case EACCES:
+      if (controller == "cpuset")  // Source: validate_change() in the kernel's cpuset.c
+        return std::move(error).as(Kind::invalid).hint("the parent's cpuset has not all of these processors or memory nodes, "
+                                                       "or a cgroup below uses others");
       return std::move(error).hint("no permission in this part of the cgroup hierarchy; it needs CAP_SYS_ADMIN: run "
                                    "as root with all capabilities, or use a path below a cgroup delegated to this user");
     case EBUSY:
@@ -122,6 +130,8 @@ Error explain(Error error, const std::string& path) {
     default: return error;
   }
 }
+
+std::string pointer_of(std::string_view field) { return format_text("\"/linux/resources/{}\"", field); }
 
 Status write_targets(const std::vector<Target>& targets) { return write_pass(targets, nullptr); }
 

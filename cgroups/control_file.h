@@ -17,6 +17,7 @@ struct Target {
   std::string path;   // "/sys/fs/cgroup/pods/web-1/memory.max"
   std::string value;
   Need need = Need::required;
+  std::string field = {};  // as of ControlFile
 };
 
 // Writes in order. A value that the kernel calls invalid is tried once more after the others: pairs
@@ -28,6 +29,9 @@ Status replace_targets(const std::vector<Target>& targets, const std::function<S
 
 // Adds the hint for an error of a cgroup file or directory.
 Error explain(Error error, const std::string& path);
+
+// "memory/limit" → `"/linux/resources/memory/limit"`, as an error begins.
+std::string pointer_of(std::string_view field);
 
 // "" when absent or unreadable: statistics show what there is.
 std::string read_text(const std::string& path);

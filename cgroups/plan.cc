@@ -14,7 +14,8 @@ namespace {
 // is what users of other runtimes suffered from (crun issue 1785).
 Status refuse_limits(const std::vector<ControlFile>& files) {
   if (files.empty()) return ok();
-  return Error{Kind::invalid, format_text("\"/linux/resources\": {} cannot be set without a cgroup", files.front().name)}
+  return resource_error(Kind::invalid, files.front().field,
+                        format_text("{} cannot be set without a cgroup", files.front().name))
       .hint("remove the limits, or do not use --cgroup-manager disabled");
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/format.h"
 #include "base/text.h"
+#include "cgroups/control_file.h"
+#include "oci-spec/json.h"
 
 namespace husk::cgroups {
 namespace {
@@ -175,7 +177,31 @@ Status check_devices(const std::vector<oci::DeviceRule>& rules) {
 }  // namespace
 
 Error resource_error(Kind kind, std::string_view pointer, std::string_view what) {
-  return Error{kind, format_text("\"/linux/resources/{}\": {}", pointer, what)};
+  return Error{kind, std::string{what}}.during(pointer_of(pointer));
+}
+
+void add_file(std::vector<ControlFile>& files, std::string_view field, std::string_view name, std::string value,
+              Need need) {
+  files.push_back({.name = std::string{name}, .value = std::move(value), .need = need, .field = std::string{field}});
+}
+
+void add_hugepages(std::vector<ControlFile>& files, const std::vector<oci::HugepageLimit>& limits,
+                   std::string_view prefix, std::string_view file) {
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    const auto field = format_text("hugepageLimits/{}/limit", i);
+    const auto value = std::to_string(limits[i].limit);
+    add_file(files, field, format_text("{}{}.{}", prefix, limits[i].page_size, file), value);
+    add_file(files, field, format_text("{}{}.rsvd.{}", prefix, limits[i].page_size, file), value, Need::if_present);
+  }
+}
+
+void add_rdma(std::vector<ControlFile>& files, const std::vector<oci::RdmaLimit>& limits, std::string_view name) {
+  for (const auto& limit : limits) {
+    std::string line = limit.device;
+    if (limit.hca_handles.has_value()) line += format_text(" hca_handle={}", *limit.hca_handles);
+    if (limit.hca_objects.has_value()) line += format_text(" hca_object={}", *limit.hca_objects);
+    add_file(files, format_text("rdma/{}", oci::escape_pointer(limit.device)), name, std::move(line));
+  }
 }
 
 Status check_memory_limit(const std::string& limit, std::uint64_t usage_bytes) {

@@ -41,9 +41,10 @@ Result<std::vector<Target>> targets_of(const std::vector<Hierarchy>& hierarchies
     const auto controller = file.name.substr(0, slash);
     const auto* hierarchy = find_hierarchy(hierarchies, controller);
     if (hierarchy == nullptr && file.need == Need::if_present) continue;
-    if (hierarchy == nullptr) return controller_missing(controller, file.name.substr(slash + 1));
+    if (hierarchy == nullptr)
+      return controller_missing(controller, file.name.substr(slash + 1)).during(pointer_of(file.field));
     targets.push_back(
-        {.path = hierarchy->mount + path + file.name.substr(slash), .value = file.value, .need = file.need});
+        {hierarchy->mount + path + file.name.substr(slash), file.value, file.need, file.field});
   }
   return targets;
 }

@@ -10,6 +10,8 @@
 namespace husk::cgroups::v1 {
 namespace {
 
+constexpr const char* kField = "devices";  // the reduced list no longer tells which rule it was
+
 std::string number_text(const std::optional<std::int64_t>& number) {
   return number.value_or(-1) < 0 ? "*" : std::to_string(*number);
 }
@@ -27,7 +29,7 @@ std::string line_of(const oci::DeviceRule& rule, unsigned bits) {
 }
 
 ControlFile line(bool allow, const oci::DeviceRule& rule, unsigned bits) {
-  return {allow ? "devices/devices.allow" : "devices/devices.deny", line_of(rule, bits)};
+  return {allow ? "devices/devices.allow" : "devices/devices.deny", line_of(rule, bits), Need::required, kField};
 }
 
 bool has_same_numbers(const oci::DeviceRule& a, const oci::DeviceRule& b) {
@@ -92,7 +94,8 @@ Result<List> list_of(const std::vector<oci::DeviceRule>& rules) {
 }
 
 std::vector<ControlFile> files_of(const List& list) {
-  std::vector<ControlFile> files{{list.allows ? "devices/devices.allow" : "devices/devices.deny", "a"}};
+  std::vector<ControlFile> files{
+      {list.allows ? "devices/devices.allow" : "devices/devices.deny", "a", Need::required, kField}};
   for (const auto& one : list.exceptions) files.push_back(line(!list.allows, one.numbers, one.bits));
   return files;
 }

@@ -28,7 +28,7 @@ std::vector<Target> targets_of(const std::string& directory, const std::vector<C
   std::vector<Target> targets;
   targets.reserve(files.size());
   for (const auto& file : files)
-    targets.push_back({.path = directory + "/" + file.name, .value = file.value, .need = file.need});
+    targets.push_back({.path = directory + "/" + file.name, .value = file.value, .need = file.need, .field = file.field});
   return targets;
 }
 

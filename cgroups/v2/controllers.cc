@@ -21,11 +21,14 @@ bool holds(const std::vector<std::string>& list, std::string_view item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-Error missing(const std::string& directory, const std::string& controller) {
-  return Error{Kind::unsupported, format_text("a limit needs the cgroup controller {}, which {}/cgroup.controllers does "
+Error missing(const std::string& directory, const std::string& controller, const std::vector<ControlFile>& files) {
+  auto error = Error{Kind::unsupported, format_text("a limit needs the cgroup controller {}, which {}/cgroup.controllers does "
                                               "not list", quote(controller), directory)}
       .hint("the controller is off (cgroup_disable=, kernel configuration), in use by a cgroup v1 mount, or not "
             "delegated to us by the parent's cgroup.subtree_control");
+  for (const auto& file : files)
+    if (file.name.starts_with(controller + ".")) return std::move(error).during(pointer_of(file.field));
+  return error;
 }
 
 // One write for all; one for each when that fails, so that a refused optional one does not matter. Not below
@@ -48,12 +51,13 @@ Status enable(const std::string& directory, const std::vector<std::string>& abse
 }
 
 // False where there is nothing to pass on: then there is nothing below either.
-Result<bool> enable_in(const std::string& directory, const std::vector<std::string>& needed) {
+Result<bool> enable_in(const std::string& directory, const std::vector<std::string>& needed,
+                       const std::vector<ControlFile>& files) {
   const auto available = read_text(directory + "/cgroup.controllers");
   if (needed.empty() && trim(available).empty()) return false;
   std::vector<std::string> wanted = needed;
   for (const auto& controller : needed)
-    if (!has_word(available, controller)) return missing(directory, controller);
+    if (!has_word(available, controller)) return missing(directory, controller, files);
   for (const auto controller : kForStatistics)
     if (has_word(available, controller) && !holds(wanted, controller)) wanted.emplace_back(controller);
   if (wanted.empty()) return true;
@@ -84,14 +88,14 @@ Status check_available(const std::string& mount, const std::vector<ControlFile>&
   if (needed.empty()) return ok();
   const auto available = read_text(mount + "/cgroup.controllers");
   for (const auto& controller : needed)
-    if (!has_word(available, controller)) return missing(mount, controller);
+    if (!has_word(available, controller)) return missing(mount, controller, files);
   return ok();
 }
 
 Status enable_controllers(const std::string& mount, const std::string& path, const std::vector<ControlFile>& files) {
   const auto needed = needed_controllers(files);
   for (std::size_t slash = 0; slash != std::string::npos; slash = path.find('/', slash + 1))
-    if (!TRY(enable_in(mount + path.substr(0, slash), needed))) break;
+    if (!TRY(enable_in(mount + path.substr(0, slash), needed, files))) break;
   return ok();
 }
 

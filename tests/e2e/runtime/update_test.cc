@@ -178,6 +178,7 @@ TEST_CASE("update changes everything or nothing") {
     const auto done = bench.husk({"update", "--memory", "96M", "--pids-limit", "33", "--cpuset-cpus", "8190", id});
     CHECK(done.status.code == 1);
     CHECK_MESSAGE(contains(done.err, "update limits"), done.err);
+    CHECK_MESSAGE(contains(done.err, "\"/linux/resources/cpu/cpus\": "), done.err);
     CHECK(limit(bench, hierarchy, "memory.max", "memory/memory.limit_in_bytes") == std::to_string(64 << 20));
     CHECK(limit(bench, hierarchy, "pids.max", "pids/pids.max") == "50");
     CHECK(saved(bench).pids_limit == 50);

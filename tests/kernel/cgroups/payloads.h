@@ -38,6 +38,39 @@ inline int touch_memory(std::int64_t bytes) {
   return 0;
 }
 
+// Sets at least `count` huge pages of 2 MB aside until the end of the scope.
+class HugePages {
+ public:
+  explicit HugePages(std::uint64_t count) {
+    const auto text = read_file(kPool);
+    if (!text.has_value()) return;
+    before_ = std::string{trim(text.value())};
+    const auto there = parse_uint64(before_);
+    if (there.has_value() && there.value() < count) (void)write_existing(AT_FDCWD, kPool, std::to_string(count));
+    const auto now = parse_uint64(text_of(kPool));
+    is_there_ = now.has_value() && now.value() >= count;
+  }
+  HugePages(const HugePages&) = delete;
+  HugePages& operator=(const HugePages&) = delete;
+  ~HugePages() {
+    if (!before_.empty()) (void)write_existing(AT_FDCWD, kPool, before_);
+  }
+  std::string reason() const { return is_there_ ? "" : "huge pages of 2 MB cannot be set aside here (vm.nr_hugepages)"; }
+
+ private:
+  static constexpr const char* kPool = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+  std::string before_;
+  bool is_there_ = false;
+};
+
+// 0, or the errno of mmap.
+inline int map_huge_pages(std::size_t pages) {
+  void* memory = ::mmap(nullptr, pages * 2 * kMegabyte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+  if (memory == MAP_FAILED) return errno;
+  static_cast<volatile char*>(memory)[0] = 1;
+  return 0;
+}
+
 // Forks until it is refused; how many came to be, or 100 and more for another error than EAGAIN.
 inline int count_forks() {
   for (int forks = 0; forks < 50; ++forks) {

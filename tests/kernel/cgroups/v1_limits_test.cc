@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "cgroups/v1/hierarchy.h"
@@ -25,6 +26,39 @@ std::string place(const char* controller, const std::string& path) {
   const auto* found = v1::find_hierarchy(all.value(), controller);
   return found == nullptr ? std::string{} : found->mount + path;
 }
+
+// Controllers that nobody has mounted, together in one hierarchy that only this process sees.
+// A hierarchy outlives its last mount while a removed cgroup in it is still being taken down, and then stays until
+// it is mounted and unmounted again: the whole machine would see it. Source: cgroup_kill_sb() in kernel/cgroup/cgroup.c.
+class OwnHierarchy : PrivateMounts {
+ public:
+  explicit OwnHierarchy(std::string controllers) : controllers_{std::move(controllers)}, is_mounted_{mount()} {}
+  OwnHierarchy(const OwnHierarchy&) = delete;
+  OwnHierarchy& operator=(const OwnHierarchy&) = delete;
+  ~OwnHierarchy() {
+    if (!is_mounted_) return;
+    CHECK_OK(remove_path(path_, Version::v1));
+    const auto is_gone = [this] { return text_of("/proc/self/cgroup").find(":" + controllers_ + ":") == std::string::npos; };
+    CHECK_OK(sys::umount2(directory_.path(), 0));
+    for (int again = 0; again < 2 && !eventually(is_gone); ++again) {
+      (void)mount();
+      (void)sys::umount2(directory_.path(), 0);
+    }
+    CHECK(eventually(is_gone));
+  }
+
+  bool is_mounted() const { return is_mounted_; }
+  const std::string& path() const { return path_; }  // of the only cgroup that may be made in it
+  std::string file(const std::string& name) const { return directory_.path() + path_ + "/" + name; }
+
+ private:
+  bool mount() { return sys::mount("none", directory_.path(), "cgroup", 0, controllers_).has_value(); }
+
+  std::string controllers_;
+  TempDir directory_;
+  std::string path_ = own_path();
+  bool is_mounted_;
+};
 
 }  // namespace
 
@@ -112,38 +146,72 @@ TEST_CASE("config-linux.md#block-io: writes to a loop device wait for the limit 
   CHECK_OK(cgroup->remove());
 }
 
-// Controllers that nobody has mounted, together in one hierarchy that only this process sees.
 TEST_CASE("config-linux.md#network: class and priorities, of controllers that share one mount (cgroup v1)") {
   NEEDS_V1("freezer");
   if (!place("net_cls", "").empty()) HUSK_SKIP("this host has net_cls mounted already");
-  const PrivateMounts mounts;
-  const TempDir directory;
-  if (!sys::mount("none", directory.path(), "cgroup", 0, "net_cls,net_prio").has_value())
-    HUSK_SKIP("this kernel has no net_cls and net_prio controllers, or they are in use");
-  const auto path = own_path();
+  const OwnHierarchy own{"net_cls,net_prio"};
+  if (!own.is_mounted()) HUSK_SKIP("this kernel has no net_cls and net_prio controllers, or they are in use");
+  const auto& path = own.path();
   {
     auto cgroup = make(plan_of(Version::v1, path, {.network = oci::NetworkLimits{.class_id = 0x100001, .priorities = {{"lo", 5}}}}));
-    CHECK(text_of(directory / path.substr(1) + "/net_cls.classid") == "1048577");
-    CHECK(text_of(directory / path.substr(1) + "/net_prio.ifpriomap").find("lo 5") != std::string::npos);
+    CHECK(text_of(own.file("net_cls.classid")) == "1048577");
+    CHECK(text_of(own.file("net_prio.ifpriomap")).find("lo 5") != std::string::npos);
     auto child = start_inside(*cgroup, sleep_for_ever);
     CHECK(text_of(format_text("/proc/{}/cgroup", child.pid())).find(":net_cls,net_prio:" + path) != std::string::npos);
     // The priority comes back when a later file is refused.
     auto plan = plan_of(Version::v1, path, {.network = oci::NetworkLimits{.priorities = {{"lo", 9}}}});
     plan.files.push_back({"pids/pids.max", "many"});
     CHECK_FALSE(cgroup->apply(plan).has_value());
-    CHECK(text_of(directory / path.substr(1) + "/net_prio.ifpriomap").find("lo 5") != std::string::npos);
+    CHECK(text_of(own.file("net_prio.ifpriomap")).find("lo 5") != std::string::npos);
     CHECK_OK(cgroup->remove());
-    CHECK_FALSE(path_exists(directory / path.substr(1)));
+    CHECK_FALSE(path_exists(own.file("")));
   }
-  // A hierarchy outlives its last mount while a removed cgroup in it is still being taken down, and then stays until
-  // it is mounted and unmounted again: the whole machine would see it. Source: cgroup_kill_sb() in kernel/cgroup/cgroup.c.
-  const auto is_gone = [] { return text_of("/proc/self/cgroup").find("net_prio") == std::string::npos; };
-  CHECK_OK(sys::umount2(directory.path(), 0));
-  for (int again = 0; again < 2 && !eventually(is_gone); ++again) {
-    (void)sys::mount("none", directory.path(), "cgroup", 0, "net_cls,net_prio");
-    (void)sys::umount2(directory.path(), 0);
+}
+
+TEST_CASE("config-linux.md#huge-page-limits: pages beyond the limit are refused (cgroup v1)") {
+  NEEDS_V1("freezer");
+  if (!place("hugetlb", "").empty()) HUSK_SKIP("this host has hugetlb mounted already");
+  const HugePages pool{4};
+  if (!pool.reason().empty()) HUSK_SKIP(pool.reason());
+  const OwnHierarchy own{"hugetlb"};
+  if (!own.is_mounted()) HUSK_SKIP("this kernel has no hugetlb controller, or it is in use");
+  const oci::Resources one_page{.hugepage_limits = {{"2MB", 2 * kMegabyte}}};
+  auto cgroup = make(plan_of(Version::v1, own.path(), one_page));
+  CHECK(text_of(own.file("hugetlb.2MB.limit_in_bytes")) == std::to_string(2 * kMegabyte));
+  CHECK(exit_code(start_inside(*cgroup, [] { return map_huge_pages(1); })) == 0);
+  CHECK(exit_code(start_inside(*cgroup, [] { return map_huge_pages(2); })) == ENOMEM);
+  const auto stats = cgroup->stats();
+  CHECK_OK(stats);
+  if (stats.has_value()) CHECK(std::ranges::count(stats.value().huge_pages, "2MB", &HugePageStats::page_size) == 1);
+  CHECK_OK(cgroup->apply(plan_of(Version::v1, own.path(), {.hugepage_limits = {{"2MB", 4 * kMegabyte}}})));
+  CHECK(exit_code(start_inside(*cgroup, [] { return map_huge_pages(2); })) == 0);
+  CHECK_OK(cgroup->remove());
+}
+
+TEST_CASE("a limit that the kernel refuses is an error that names field and file, at create and update (cgroup v1)") {
+  NEEDS_V1("cpuset");
+  const auto path = own_path();
+  const oci::Resources refused{.cpu = oci::CpuLimits{.cpus = "8190"}};
+  const auto made = create(plan_of(Version::v1, path, refused));
+  REQUIRE_FALSE(made.has_value());
+  auto cgroup = make(plan_of(Version::v1, path));
+  const auto changed = cgroup->apply(plan_of(Version::v1, path, refused));
+  REQUIRE_FALSE(changed.has_value());
+  for (const auto& error : {made.error(), changed.error()}) {
+    const auto text = error.to_string();
+    CAPTURE(text);
+    CHECK(text.find("\"/linux/resources/cpu/cpus\": ") != std::string::npos);
+    CHECK(text.find("/cpuset.cpus") != std::string::npos);
+    CHECK(error.kind() == Kind::invalid);
   }
-  CHECK(eventually(is_gone));
+  // The processors must be the parent's too: EACCES is no matter of permissions there.
+  if (::sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+    CHECK_OK(cgroup->apply(plan_of(Version::v1, path, {.cpu = oci::CpuLimits{.cpus = "0"}})));
+    const auto below = create(plan_of(Version::v1, path + "/below", {.cpu = oci::CpuLimits{.cpus = "1"}}));
+    CHECK_FALSE(below.has_value());
+    if (!below.has_value()) CHECK(below.error().to_string().find("the parent's cpuset") != std::string::npos);
+  }
+  CHECK_OK(cgroup->remove());
 }
 
 TEST_CASE("an update that the kernel refuses at any file leaves every limit as it was (cgroup v1)") {

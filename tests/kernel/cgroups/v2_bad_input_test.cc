@@ -76,6 +76,25 @@ TEST_CASE("config-linux.md#unified: a controller that nobody knows is refused by
   }
 }
 
+TEST_CASE("a limit that the kernel refuses is an error that names field and file, at create and update") {
+  if (!is_root()) HUSK_SKIP("needs root");
+  const Cgroup2Host host;
+  const auto path = own_path();
+  const oci::Resources refused{.unified = {{"cgroup.max.depth", "many"}}};
+  const auto made = create(plan_of(Version::v2, path, refused));
+  REQUIRE_FALSE(made.has_value());
+  auto cgroup = make(plan_of(Version::v2, path));
+  const auto changed = cgroup->apply(plan_of(Version::v2, path, refused));
+  REQUIRE_FALSE(changed.has_value());
+  for (const auto& error : {made.error(), changed.error()}) {
+    const auto text = error.to_string();
+    CAPTURE(text);
+    CHECK(text.find("\"/linux/resources/unified/cgroup.max.depth\": ") != std::string::npos);
+    CHECK(text.find(path + "/cgroup.max.depth") != std::string::npos);
+  }
+  CHECK_OK(cgroup->remove());
+}
+
 TEST_CASE("values at the edges of the kernel's ranges: written or refused by name, never something else") {
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;

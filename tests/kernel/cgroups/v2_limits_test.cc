@@ -204,19 +204,12 @@ TEST_CASE("config-linux.md#huge-page-limits: pages beyond the limit are refused,
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;
   NEEDS_CONTROLLER("hugetlb");
-  constexpr const char* kPool = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
-  if (::getenv("HUSK_VM") != nullptr && path_exists(kPool)) CHECK_OK(write_existing(AT_FDCWD, kPool, "4"));  // a machine of our own
-  if (!path_exists(kPool) || text_of(kPool) == "0") HUSK_SKIP("no huge pages of 2 MB are set aside here (vm.nr_hugepages)");
+  const HugePages pool{4};
+  if (!pool.reason().empty()) HUSK_SKIP(pool.reason());
   const auto path = own_path();
   auto cgroup = make(plan_of(Version::v2, path, {.hugepage_limits = {{"2MB", 2 * kMegabyte}}}));
-  const auto map_pages = [](std::size_t pages) {
-    void* memory = ::mmap(nullptr, pages * 2 * kMegabyte, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-    if (memory == MAP_FAILED) return errno;
-    static_cast<volatile char*>(memory)[0] = 1;
-    return 0;
-  };
-  CHECK(exit_code(start_child([&] { return map_pages(1); }, cgroup->clone_fd())) == 0);
-  CHECK(exit_code(start_child([&] { return map_pages(2); }, cgroup->clone_fd())) == ENOMEM);
+  CHECK(exit_code(start_child([] { return map_huge_pages(1); }, cgroup->clone_fd())) == 0);
+  CHECK(exit_code(start_child([] { return map_huge_pages(2); }, cgroup->clone_fd())) == ENOMEM);
   const auto stats = cgroup->stats();
   REQUIRE_OK(stats);
   REQUIRE_FALSE(stats.value().huge_pages.empty());

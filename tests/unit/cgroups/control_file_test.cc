@@ -39,6 +39,24 @@ TEST_CASE("a missing control file is an error that names the controller and wher
   CHECK(text.find("cgroup.controllers") != std::string::npos);
 }
 
+TEST_CASE("a refused limit is an error that names the field of the configuration and the file") {
+  test::TempDir directory;
+  const auto error = [&](const std::string& file, const char* field) {
+    REQUIRE_OK(sys::mkdirat(AT_FDCWD, directory / file, 0700));  // EISDIR
+    const auto done = write_targets({{directory / file, "1", Need::required, field}});
+    REQUIRE_FALSE(done.has_value());
+    const auto text = done.error().to_string();
+    CHECK(text.find(directory / file) != std::string::npos);
+    return text;
+  };
+  CHECK(error("memory.max", "memory/limit").starts_with("\"/linux/resources/memory/limit\": "));
+  CHECK(error("memory.high", "unified/memory.high").starts_with("\"/linux/resources/unified/memory.high\": "));
+  CHECK_FALSE(error("cgroup.freeze", "").starts_with("\"/linux"));  // no limit
+  const auto absent = write_targets({{directory / "pids.max", "1", Need::required, "pids/limit"}});
+  REQUIRE_FALSE(absent.has_value());
+  CHECK(absent.error().to_string().starts_with("\"/linux/resources/pids/limit\": "));
+}
+
 TEST_CASE("an update that fails half way puts the earlier values back") {
   test::TempDir directory;
   put(directory / "pids.max", "100\n");

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cgroups/resources.h"
 #include "cgroups/v1/device_list.h"
 #include "cgroups/v1/hierarchy.h"
@@ -171,4 +173,47 @@ TEST_CASE("cgroup v1: mounts are found alone, combined and hybrid, with spaces i
   CHECK(v1::find_hierarchy(all, "memory")->mount == "/sys/fs/cgroup/my memory");
   CHECK(v1::find_hierarchy(all, v1::kUnified)->mount == "/sys/fs/cgroup/unified");
   CHECK(v1::find_hierarchy(all, "pids") == nullptr);
+}
+
+TEST_CASE("cgroup v1: each file knows the field that asked for it, for the error") {
+  oci::Resources all{.memory = oci::MemoryLimits{.limit = 100, .reservation = 50, .swap = 200, .kernel_tcp = 3, .swappiness = 4, .disable_oom_killer = false}, .pids_limit = 5};
+  all.cpu = oci::CpuLimits{.shares = 512, .quota = 50000, .burst = 100, .period = 100000};
+  all.cpu->realtime_runtime = 1000;
+  all.cpu->cpus = "0";
+  all.cpu->mems = "0";
+  all.block_io = oci::BlockIoLimits{.weight = 500};
+  all.block_io->weight_devices = {{.major = 8, .minor = 0, .weight = 300}};
+  all.block_io->write_bps = {{.major = 8, .minor = 0, .rate = 7}};
+  all.hugepage_limits = {{"2MB", 4}};
+  all.rdma = {{.device = "mlx5_0", .hca_handles = 1}};
+  all.network = oci::NetworkLimits{.class_id = 1, .priorities = {{"lo", 1}}};
+  const auto files = files_of(all);
+  for (const auto& [name, field] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"memory/memory.limit_in_bytes", "memory/limit"},
+             {"memory/memory.memsw.limit_in_bytes", "memory/swap"},
+             {"memory/memory.soft_limit_in_bytes", "memory/reservation"},
+             {"memory/memory.kmem.tcp.limit_in_bytes", "memory/kernelTCP"},
+             {"memory/memory.swappiness", "memory/swappiness"},
+             {"memory/memory.oom_control", "memory/disableOOMKiller"},
+             {"cpu/cpu.shares", "cpu/shares"},
+             {"cpu/cpu.cfs_period_us", "cpu/period"},
+             {"cpu/cpu.cfs_quota_us", "cpu/quota"},
+             {"cpu/cpu.cfs_burst_us", "cpu/burst"},
+             {"cpu/cpu.rt_runtime_us", "cpu/realtimeRuntime"},
+             {"cpuset/cpuset.cpus", "cpu/cpus"},
+             {"cpuset/cpuset.mems", "cpu/mems"},
+             {"pids/pids.max", "pids/limit"},
+             {"blkio/blkio.bfq.weight", "blockIO/weight"},
+             {"blkio/blkio.weight_device", "blockIO/weightDevice/0/weight"},
+             {"blkio/blkio.throttle.write_bps_device", "blockIO/throttleWriteBpsDevice/0"},
+             {"hugetlb/hugetlb.2MB.limit_in_bytes", "hugepageLimits/0/limit"},
+             {"rdma/rdma.max", "rdma/mlx5_0"},
+             {"net_cls/net_cls.classid", "network/classID"},
+             {"net_prio/net_prio.ifpriomap", "network/priorities/0"}}) {
+    CAPTURE(name);
+    const auto file = std::ranges::find(files, name, &ControlFile::name);
+    REQUIRE(file != files.end());
+    CHECK(file->field == field);
+  }
+  for (const auto& file : files) CHECK_FALSE(file.field.empty());
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "cgroups/conversion.h"
@@ -189,4 +190,40 @@ TEST_CASE("device rules of every plan begin with deny-all") {
   const auto& first = plan.value().device_rules.front();
   CHECK_FALSE(first.allow);
   CHECK(first.type == 'a');
+}
+
+TEST_CASE("cgroup v2: each file knows the field that asked for it, for the error") {
+  oci::Resources all{.memory = oci::MemoryLimits{.limit = 100, .reservation = 50, .swap = 200}, .pids_limit = 5};
+  all.cpu = oci::CpuLimits{.shares = 512, .quota = 50000, .burst = 100, .period = 100000};
+  all.cpu->cpus = "0";
+  all.cpu->mems = "0";
+  all.block_io = oci::BlockIoLimits{.weight = 500};
+  all.block_io->weight_devices = {{.major = 8, .minor = 0, .weight = 300}};
+  all.block_io->write_bps = {{.major = 8, .minor = 0, .rate = 7}};
+  all.hugepage_limits = {{"2MB", 4}};
+  all.rdma = {{.device = "mlx5_0", .hca_handles = 1}};
+  all.unified = {{"memory.high", "1"}, {"misc.max", "a 1"}};
+  const auto files = files_of(all);
+  for (const auto& [name, field] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"memory.max", "memory/limit"},
+             {"memory.swap.max", "memory/swap"},
+             {"memory.low", "memory/reservation"},
+             {"cpu.weight", "cpu/shares"},
+             {"cpu.max", "cpu/quota"},
+             {"cpu.max.burst", "cpu/burst"},
+             {"cpuset.cpus", "cpu/cpus"},
+             {"cpuset.mems", "cpu/mems"},
+             {"pids.max", "pids/limit"},
+             {"io.bfq.weight", "blockIO/weight"},
+             {"io.max", "blockIO/throttleWriteBpsDevice/0"},
+             {"hugetlb.2MB.max", "hugepageLimits/0/limit"},
+             {"rdma.max", "rdma/mlx5_0"},
+             {"memory.high", "unified/memory.high"},
+             {"misc.max", "unified/misc.max"}}) {
+    CAPTURE(name);
+    const auto file = std::ranges::find(files, name, &ControlFile::name);
+    REQUIRE(file != files.end());
+    CHECK(file->field == field);
+  }
+  for (const auto& file : files) CHECK_FALSE(file.field.empty());
 }
