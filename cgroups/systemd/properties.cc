@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "base/text.h"
 #include "cgroups/device_rules.h"
+#include "cgroups/v1/device_list.h"
 
 namespace husk::cgroups::systemd {
 namespace {
@@ -154,6 +155,12 @@ void add_device(std::vector<std::pair<std::string, unsigned>>& list, std::string
   else list.emplace_back(std::move(name), access);
 }
 
+// Exactly: by a list of permissions, without a minor number for every major.
+bool can_be_said(const std::vector<oci::DeviceRule>& listed) {
+  if (listed.front().allow) return listed.size() == 1;
+  return std::ranges::all_of(listed, [](const oci::DeviceRule& rule) { return !is_any(rule.major) || is_any(rule.minor); });
+}
+
 }  // namespace
 
 Result<std::string> number_mask(std::string_view list) {
@@ -197,9 +204,16 @@ void round_quota(Version version, std::vector<ControlFile>& files) {
   }
 }
 
-Properties device_properties(const std::vector<oci::DeviceRule>& rules) {
-  const auto reduced = reduce_rules(rules);
-  if (reduced.front().allow) return {{"DevicePolicy", "s", {"auto"}}};
+Result<Properties> device_properties(Version version, const std::vector<oci::DeviceRule>& rules) {
+  auto reduced = reduce_rules(rules);
+  if (version == Version::v1) {
+    reduced = TRY(v1::listed_rules(rules));
+    if (!can_be_said(reduced))
+      return Error{Kind::unsupported, "\"/linux/resources/devices\": systemd cannot say these rules, and on cgroup v1 a reload "
+                                      "would put its own list in their place"}
+          .hint("deny all first; allow devices with their major numbers; or use the cgroupfs driver");
+  }
+  if (reduced.front().allow) return Properties{{"DevicePolicy", "s", {"auto"}}};
   std::vector<std::pair<std::string, unsigned>> list;
   for (const auto& rule : reduced) {
     if (!rule.allow) continue;
@@ -211,17 +225,19 @@ Properties device_properties(const std::vector<oci::DeviceRule>& rules) {
     values.push_back(std::move(name));
     values.push_back(access_text(access));
   }
-  return {{"DevicePolicy", "s", {"strict"}}, {"DeviceAllow", "a(ss)", std::move(values)}};
+  return Properties{{"DevicePolicy", "s", {"strict"}}, {"DeviceAllow", "a(ss)", std::move(values)}};
 }
 
-Properties device_change(const std::vector<oci::DeviceRule>& rules) {
-  auto properties = device_properties(rules);
+Result<Properties> device_change(Version version, const std::vector<oci::DeviceRule>& rules) {
+  auto properties = TRY(device_properties(version, rules));
   properties.insert(properties.begin(), {"DeviceAllow", "a(ss)", {}});
   return properties;
 }
 
 bool has_own_device_list(const Plan& plan) {
-  return plan.scope.has_value() && !std::ranges::all_of(device_properties(plan.device_rules), [&](const Property& property) {
+  const auto ours = device_properties(plan.version, plan.device_rules);
+  if (!plan.scope.has_value() || !ours.has_value()) return false;
+  return !std::ranges::all_of(ours.value(), [&](const Property& property) {
     return std::ranges::find(plan.scope->properties, property) != plan.scope->properties.end();
   });
 }

@@ -16,10 +16,12 @@ std::vector<Property> limit_properties(Version version, const std::vector<Contro
 
 // DevicePolicy and DeviceAllow that allow all that `rules` allow. What a list of permissions cannot say (a hole, a
 // minor number for every major) is allowed here and refused by our own filter: all filters of a cgroup must allow.
-std::vector<Property> device_properties(const std::vector<oci::DeviceRule>& rules);
+// On v1 there is one list, which systemd writes again at each reload: what it cannot say would be allowed from then on.
+// Errors: unsupported, on v1 for such rules.
+Result<std::vector<Property>> device_properties(Version version, const std::vector<oci::DeviceRule>& rules);
 
 // The same for a unit that is there. DeviceAllow adds to the list, so that the empty one comes first.
-std::vector<Property> device_change(const std::vector<oci::DeviceRule>& rules);
+Result<std::vector<Property>> device_change(Version version, const std::vector<oci::DeviceRule>& rules);
 // An annotation of the container has the last word about DevicePolicy or DeviceAllow.
 bool has_own_device_list(const Plan& plan);
 

@@ -32,10 +32,14 @@ Property pids(pid_t process) { return {"PIDs", "au", {std::to_string(process)}};
 Property flag(std::string name, bool value) { return {std::move(name), "b", {value ? "true" : "false"}}; }
 
 // What the files held that a change of `files` may overwrite, as files to write.
-std::vector<ControlFile> earlier_files(const std::string& directory, const std::vector<ControlFile>& files) {
+Result<std::vector<ControlFile>> earlier_files(const Plan& plan, const std::string& path) {
+  std::vector<v1::Hierarchy> hierarchies;
+  if (plan.version == Version::v1) hierarchies = TRY(v1::read_hierarchies());
   std::vector<ControlFile> earlier;
-  for (const auto& file : files) {
-    auto value = std::string{trim(read_text(directory + "/" + file.name))};
+  for (const auto& file : plan.files) {
+    const auto place = plan.version == Version::v1 ? v1::place_of(hierarchies, path, file.name)
+                                                   : format_text("{}{}/{}", v2::kMount, path, file.name);
+    auto value = std::string{trim(read_text(place))};
     // Files with a line a device keep what systemd is not told of; it does not touch them either.
     if (value.empty() || value.find('\n') != std::string::npos) continue;
     earlier.push_back({.name = file.name, .value = std::move(value), .need = Need::if_present});
@@ -83,7 +87,8 @@ class Scope final : public Cgroup {
   Manager manager() const { return plan_.scope->manager; }
   const std::string& unit() const { return plan_.scope->unit; }
   Status ask(Verb verb, std::vector<Property> properties);
-  std::vector<Property> changed_properties(const Plan& plan) const;
+  Result<std::vector<Property>> changed_properties(const Plan& plan) const;
+  Status tell(const Plan& plan);
   Status put_back(const Plan& earlier, bool is_known_to_systemd);
   bool is_removed_by_systemd();
 
@@ -120,16 +125,28 @@ Status Scope::adopt(pid_t process, const std::function<Status()>& claimed) {
   return inner_->apply(plan_).during("write cgroup limits");
 }
 
-std::vector<Property> Scope::changed_properties(const Plan& plan) const {
+Result<std::vector<Property>> Scope::changed_properties(const Plan& plan) const {
   auto properties = limit_properties(plan.version, plan.files, false);
   if (plan.replaced_rules.empty()) return properties;
-  for (auto& property : device_change(plan.device_rules)) properties.push_back(std::move(property));
+  auto devices = TRY(device_change(plan.version, plan.device_rules));
+  for (auto& property : devices) properties.push_back(std::move(property));
   return properties;
+}
+
+// A changed list is written by systemd on cgroup v1 as "nothing" and then device by device, before it answers: the
+// processes rest meanwhile, so that none is refused. Source: cgroup_apply_devices() in systemd 252's src/core/cgroup.c.
+Status Scope::tell(const Plan& plan) {
+  auto properties = TRY(changed_properties(plan));
+  const bool freezes = plan.version == Version::v1 && !plan.replaced_rules.empty() && !TRY(is_frozen());
+  if (freezes) TRY(freeze());
+  auto done = ask(Verb::set, std::move(properties));
+  if (freezes) TRY(thaw());
+  return done;
 }
 
 // The error that led here says more than one of these.
 Status Scope::put_back(const Plan& earlier, bool is_known_to_systemd) {
-  if (is_known_to_systemd) (void)ask(Verb::set, changed_properties(earlier));
+  if (is_known_to_systemd) (void)tell(earlier);
   return inner().apply(earlier);
 }
 
@@ -138,18 +155,14 @@ Status Scope::put_back(const Plan& earlier, bool is_known_to_systemd) {
 Status Scope::apply(const Plan& wanted) {
   auto plan = wanted;
   if (manager() == Manager::user || has_own_device_list(plan)) plan.replaced_rules.clear();
-  if (!plan.replaced_rules.empty() && plan.version == Version::v1)
-    return Error{Kind::unsupported, "\"/linux/resources/devices\": systemd replaces the list of a scope on cgroup v1 step by step, "
-                                    "and devices would be refused meanwhile"}.hint("leave it out, or use the cgroupfs driver");
-  const auto properties = changed_properties(plan);
-  if (properties.empty()) return inner().apply(plan);
+  if (TRY(changed_properties(plan)).empty()) return inner().apply(plan);
   Plan earlier{.version = plan.version, .path = path_, .device_rules = plan.replaced_rules};
   if (!plan.replaced_rules.empty()) earlier.replaced_rules = plan.device_rules;
-  if (plan.version == Version::v2) earlier.files = earlier_files(v2::kMount + path_, plan.files);
+  earlier.files = TRY(earlier_files(plan, path_));
   TRY(inner().apply(plan));
-  auto done = ask(Verb::set, properties);
+  auto done = tell(plan);
   const bool is_known_to_systemd = done.has_value();
-  plan.replaced_rules.clear();  // our filter is not systemd's
+  plan.replaced_rules.clear();  // v2: our filter is not systemd's; v1: the lists are the same
   plan.check_memory_usage = false;
   if (done.has_value()) done = inner().apply(plan);
   if (!done.has_value()) (void)put_back(earlier, is_known_to_systemd);
@@ -204,7 +217,7 @@ Status plan_scope(Plan& plan, const std::string& cgroups_path, const std::string
   properties.push_back(flag(plan.version == Version::v2 ? "IOAccounting" : "BlockIOAccounting", true));
   for (auto& property : limit_properties(plan.version, plan.files, true)) put(properties, std::move(property));
   if (options.manager == Manager::system)
-    for (auto& property : device_properties(plan.device_rules)) put(properties, std::move(property));
+    for (auto& property : TRY(device_properties(plan.version, plan.device_rules))) put(properties, std::move(property));
   for (auto& property : TRY(annotation_properties(options.annotations))) put(properties, std::move(property));
   plan.scope = std::move(scope);
   return ok();

@@ -37,14 +37,12 @@ Result<std::vector<Target>> targets_of(const std::vector<Hierarchy>& hierarchies
                                        const std::vector<ControlFile>& files) {
   std::vector<Target> targets;
   for (const auto& file : files) {
+    auto place = place_of(hierarchies, path, file.name);
     const auto slash = file.name.find('/');
-    const auto controller = file.name.substr(0, slash);
-    const auto* hierarchy = find_hierarchy(hierarchies, controller);
-    if (hierarchy == nullptr && file.need == Need::if_present) continue;
-    if (hierarchy == nullptr)
-      return controller_missing(controller, file.name.substr(slash + 1)).during(pointer_of(file.field));
-    targets.push_back(
-        {hierarchy->mount + path + file.name.substr(slash), file.value, file.need, file.field});
+    if (place.empty() && file.need == Need::if_present) continue;
+    if (place.empty())
+      return controller_missing(file.name.substr(0, slash), file.name.substr(slash + 1)).during(pointer_of(file.field));
+    targets.push_back({std::move(place), file.value, file.need, file.field});
   }
   return targets;
 }

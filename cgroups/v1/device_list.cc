@@ -115,6 +115,17 @@ Result<std::vector<ControlFile>> device_files(const std::vector<oci::DeviceRule>
   return files_of(list);
 }
 
+Result<std::vector<oci::DeviceRule>> listed_rules(const std::vector<oci::DeviceRule>& rules) {
+  const auto list = TRY(list_of(rules));
+  std::vector<oci::DeviceRule> listed{{.allow = list.allows, .type = 'a', .access = "rwm"}};
+  for (const auto& one : list.exceptions) {
+    listed.push_back(one.numbers);
+    listed.back().allow = !list.allows;
+    listed.back().access = access_text(one.bits);
+  }
+  return listed;
+}
+
 Result<DeviceChange> device_change(const std::vector<oci::DeviceRule>& before, const std::vector<oci::DeviceRule>& after) {
   const auto from = TRY(list_of(before));
   const auto to = TRY(list_of(after));

@@ -13,6 +13,9 @@ namespace husk::cgroups::v1 {
 // Errors: unsupported for such rules. Source: cgroup-v1/devices.rst; security/device_cgroup.c.
 Result<std::vector<ControlFile>> device_files(const std::vector<oci::DeviceRule>& rules);
 
+// The same as rules: the default, then exceptions of exactly these numbers and kinds of access.
+Result<std::vector<oci::DeviceRule>> listed_rules(const std::vector<oci::DeviceRule>& rules);
+
 // From the rules in force to others: what is allowed in addition comes first, so that no access that both lists allow
 // is refused in between. `anew`: the default itself changes, so that everything is written and there is such a moment.
 struct DeviceChange {

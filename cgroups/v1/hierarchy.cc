@@ -56,6 +56,14 @@ Result<std::vector<Hierarchy>> read_hierarchies() {
   return all;
 }
 
+std::string place_of(const std::vector<Hierarchy>& all, std::string_view path, std::string_view file) {
+  const auto slash = file.find('/');
+  const auto* hierarchy = find_hierarchy(all, file.substr(0, slash));
+  if (hierarchy == nullptr) return "";
+  std::string place = hierarchy->mount;
+  return place.append(path).append(file.substr(slash));
+}
+
 const Hierarchy* find_hierarchy(const std::vector<Hierarchy>& all, std::string_view controller) {
   for (const auto& one : all)
     if (std::find(one.controllers.begin(), one.controllers.end(), controller) != one.controllers.end()) return &one;

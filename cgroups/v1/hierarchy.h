@@ -23,6 +23,8 @@ std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo);
 // Errors: unsupported when none is mounted.
 Result<std::vector<Hierarchy>> read_hierarchies();
 
+// "memory/memory.limit_in_bytes" of the cgroup `path`; "" where nobody has mounted the controller.
+std::string place_of(const std::vector<Hierarchy>& all, std::string_view path, std::string_view file);
 const Hierarchy* find_hierarchy(const std::vector<Hierarchy>& all, std::string_view controller);
 
 }  // namespace husk::cgroups::v1

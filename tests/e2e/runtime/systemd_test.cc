@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "bench.h"
+#include "systemd_bench.h"
 
 using namespace husk;
 using namespace husk::test;
@@ -18,45 +18,12 @@ bool has_systemd() { return path_exists("/run/systemd/private") && path_exists("
     if (!has_systemd()) HUSK_SKIP("needs systemd as PID 1 and cgroup v2 (tests/run vm)");     \
   } while (false)
 
-struct SystemdBench : Bench {
-  std::string slice = "husktest" + random_hex(4) + ".slice";
-  ~SystemdBench() { (void)shell("systemctl kill --signal=KILL " + slice + "; systemctl stop " + slice); }
-
-  std::string scope_bundle(const std::vector<std::string>& args, const Change& change = {}) {
-    return bundle(args, [&](oci::Spec& spec) {
-      spec.linux.cgroups_path = slice + ":husk:" + id();
-      if (change) change(spec);
-    });
-  }
-  Output systemd(std::vector<std::string> arguments, const std::vector<std::string>& environment = {}) {
-    arguments.insert(arguments.begin(), "--systemd-cgroup");
-    return husk(arguments, environment);
-  }
-  std::string unit() const { return "husk-" + id() + ".scope"; }
-  std::string directory() const { return "/sys/fs/cgroup/" + slice + "/" + unit(); }
-  std::string property(const std::string& name) { return std::string{trim(shell("systemctl show -P " + name + " " + unit()).out)}; }
-  std::string file(const std::string& name) { return std::string{trim(read_file(directory() + "/" + name).value())}; }
-  bool is_unit_there() { return property("LoadState") == "loaded"; }
-  void run(const std::string& where) {
-    const auto done = systemd({"run", "-d", "-b", where, id()});
-    REQUIRE_MESSAGE(done.status.code == 0, done.err);
-  }
-};
-
 void take_limits(oci::Spec& spec) {
   auto& resources = spec.linux.resources;
   resources.memory = oci::MemoryLimits{.limit = 64 << 20, .reservation = 16 << 20, .swap = 64 << 20};
   resources.cpu = oci::CpuLimits{.shares = 512, .quota = 12345, .period = 50000};
   resources.pids_limit = 20;
   resources.unified = {{"memory.high", "50331648"}, {"memory.oom.group", "1"}};
-}
-
-// /tmp takes device nodes, and what they need is there.
-void may_make_devices(oci::Spec& spec) {
-  for (auto& mount : spec.mounts)
-    if (mount.destination == "/tmp") mount.options = {"nosuid"};
-  for (auto* set : {&spec.process->capabilities->bounding, &spec.process->capabilities->effective, &spec.process->capabilities->permitted})
-    for (const auto* name : {"CAP_MKNOD", "CAP_SYS_RAWIO", "CAP_SYSLOG"}) set->push_back(name);
 }
 
 }  // namespace

@@ -166,7 +166,9 @@ TEST_CASE("config-linux.md#cpu: lists of CPUs and memory nodes become masks, low
 }
 
 TEST_CASE("config-linux.md#device-whitelist: an update empties systemd's list first; an annotation keeps its own") {
-  const auto change = device_change({{.allow = false, .type = 'a', .access = "rwm"}, {.allow = true, .type = 'c', .major = 1, .minor = 3, .access = "r"}});
+  const auto changed = device_change(Version::v2, {{.allow = false, .type = 'a', .access = "rwm"}, {.allow = true, .type = 'c', .major = 1, .minor = 3, .access = "r"}});
+  REQUIRE_OK(changed);
+  const auto& change = changed.value();
   REQUIRE(change.size() == 3);
   CHECK(change[0] == Property{"DeviceAllow", "a(ss)", {}});
   CHECK(change[1] == Property{"DevicePolicy", "s", {"strict"}});
@@ -177,12 +179,12 @@ TEST_CASE("config-linux.md#device-whitelist: an update empties systemd's list fi
 
 TEST_CASE("config-linux.md#device-whitelist: systemd allows what the filter allows, never less") {
   const auto deny = oci::DeviceRule{.allow = false, .type = 'a', .access = "rwm"};
-  const auto list = device_properties({deny,
+  const auto list = device_properties(Version::v2, {deny,
                                        {.allow = true, .type = 'c', .major = 10, .minor = 200, .access = "rw"},
                                        {.allow = true, .type = 'b', .major = 8, .access = "r"},
                                        {.allow = true, .type = 'c', .minor = 5, .access = "rw"},
                                        {.allow = true, .type = 'a', .access = "m"},
-                                       {.allow = false, .type = 'c', .major = 10, .minor = 201, .access = "rw"}});
+                                       {.allow = false, .type = 'c', .major = 10, .minor = 201, .access = "rw"}}).value();
   CHECK(found(list, "DevicePolicy") == "s strict");
   const auto text = found(list, "DeviceAllow");
   for (const std::string part : {"/dev/char/10:200 rw", "block-8 r", "char-* rwm", "block-* m"}) {
@@ -190,7 +192,32 @@ TEST_CASE("config-linux.md#device-whitelist: systemd allows what the filter allo
     CHECK(text.find(part) != std::string::npos);
   }
   CHECK(text.find("201") == std::string::npos);
-  CHECK(device_properties({{.allow = true, .type = 'a', .access = "rwm"}}) == std::vector<Property>{{"DevicePolicy", "s", {"auto"}}});
+  CHECK(device_properties(Version::v2, {{.allow = true, .type = 'a', .access = "rwm"}}).value() == std::vector<Property>{{"DevicePolicy", "s", {"auto"}}});
+}
+
+TEST_CASE("config-linux.md#device-whitelist: on v1, where a reload puts systemd's list in force, it is the same or refused") {
+  const auto deny = oci::DeviceRule{.allow = false, .type = 'a', .access = "rwm"};
+  const auto allow = oci::DeviceRule{.allow = true, .type = 'a', .access = "rwm"};
+  const auto rule = [](bool allowed, std::optional<std::int64_t> major, std::optional<std::int64_t> minor, const char* access) {
+    return oci::DeviceRule{.allow = allowed, .type = 'c', .major = major, .minor = minor, .access = access};
+  };
+  struct Row {
+    std::vector<oci::DeviceRule> rules;
+    std::string list;  // "" = refused
+  };
+  for (const auto& row : {Row{{deny, rule(true, 1, 3, "rw")}, "a(ss) /dev/char/1:3 rw"},
+                          Row{{deny, rule(true, 1, {}, "rwm"), rule(false, 1, {}, "m")}, "a(ss) char-1 rw"},
+                          Row{{deny, rule(true, {}, {}, "m")}, "a(ss) char-* m"},
+                          Row{{deny, rule(true, {}, 11, "rw")}, ""},
+                          Row{{deny, rule(true, 1, {}, "rw"), rule(false, 1, 3, "rw")}, ""},
+                          Row{{allow, rule(false, 8, {}, "w")}, ""}}) {
+    CAPTURE(row.list);
+    const auto done = device_properties(Version::v1, row.rules);
+    REQUIRE(done.has_value() == !row.list.empty());
+    if (done.has_value()) CHECK(found(done.value(), "DeviceAllow") == row.list);
+    else CHECK(done.error().to_string().find("/linux/resources/devices") != std::string::npos);
+  }
+  CHECK(found(device_properties(Version::v1, {deny, allow}).value(), "DevicePolicy") == "s auto");
 }
 
 TEST_CASE("org.systemd.property.NAME: GVariant texts keep their types") {
