@@ -110,9 +110,13 @@ Status check_labels(const oci::Process* process, const std::string& mount_label)
     TRY(check_text(kSelinux, process->selinux_label));
     if (!has_selinux()) return no_module(kSelinux, "SELinux", "selinux");
   }
-  if (mount_label.empty()) return ok();
-  TRY(check_text("/linux/mountLabel", mount_label));
-  return has_selinux() ? ok() : Status{no_module("/linux/mountLabel", "SELinux", "selinux")};
+  return check_mount_label("/linux/mountLabel", mount_label);
+}
+
+Status check_mount_label(const char* asked_by, const std::string& label) {
+  if (label.empty()) return ok();
+  TRY(check_text(asked_by, label));
+  return has_selinux() ? ok() : Status{no_module(asked_by, "SELinux", "selinux")};
 }
 
 Status set_labels_before_clone(int proc_fd, const ProcessPlan& plan) {

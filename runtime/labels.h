@@ -19,6 +19,7 @@ bool has_selinux();
 // A label that the host cannot give must not be dropped in silence: the process would run without its confinement.
 // Errors: unsupported, with the JSON pointer. `process` may be absent.
 Status check_labels(const oci::Process* process, const std::string& mount_label);
+Status check_mount_label(const char* asked_by, const std::string& label);
 
 inline bool has_labels(const ProcessPlan& plan) { return !plan.apparmor_profile.empty() || !plan.selinux_label.empty(); }
 

@@ -19,6 +19,7 @@
 #include "handshake.h"
 #include "hooks.h"
 #include "init/join.h"
+#include "labels.h"
 #include "oci-spec/names.h"
 #include "oci-spec/parse_config.h"
 #include "outside.h"
@@ -87,23 +88,27 @@ Status add_namespaces(const Restore& restore, std::vector<UniqueFd>& kept, criu:
   return ok();
 }
 
-criu::Request make_request(const Restore& restore, const std::string& stage) {
+criu::Request make_request(const Restore& restore) {
   const auto& common = restore.options.common;
   auto request = common.criu;
   request.action = "restore";
-  request.root = stage + "/" + kStagedRoot;
-  request.images_fd = restore.images.get();
-  request.work_fd = restore.work.get();
   request.log_file = kLogFile;
   request.log_path = format_text("{}/{}", common.work_path.empty() ? common.image_path : common.work_path, kLogFile);
   request.config_file = criu_config_file(restore.plan.annotations);
   request.in_own_cgroup = restore.plan.cgroup.driver != cgroups::Driver::disabled;
   if (!request.in_own_cgroup) request.cgroup_mode = "ignore";
+  return request;
+}
+
+// As copies: CRIU closes what it is given, and looks for the terminal of --shell-job at its own standard input.
+Status add_streams(const Restore& restore, std::vector<UniqueFd>& kept, criu::Request& request) {
   for (int fd = 0; fd < 3; ++fd) {
     const auto& name = restore.outside.stdio.at(static_cast<std::size_t>(fd));
-    if (!name.empty()) request.inherited.push_back({.key = name, .fd = fd});
+    if (name.empty()) continue;
+    kept.push_back(TRY(sys::dup_cloexec(fd)));
+    request.inherited.push_back({.key = name, .fd = kept.back().get()});
   }
-  return request;
+  return ok();
 }
 
 Status take_terminal_master(Restore& restore, UniqueFd master) {
@@ -130,14 +135,26 @@ Status on_moment(Restore& restore, Created& created, const criu::Event& event, U
   return check_outside(restore.plan.rootfs, restore.outside, restore.handles, created.record.init.pid);
 }
 
-// CRIU mounts things below its directories, which it may only in its own mount namespace: what was opened outside of it
-// is opened again.
-Status reopen(const CriuOptions& common, criu::Request& request, std::vector<UniqueFd>& kept) {
-  kept.push_back(TRY(open_image_directory(common.image_path, false).during("--image-path")));
-  request.images_fd = kept.back().get();
-  if (common.work_path.empty()) return ok();
-  kept.push_back(TRY(open_image_directory(common.work_path, false).during("--work-path")));
-  request.work_fd = kept.back().get();
+// In the child that becomes husk-criu: everything is put where CRIU finds it. CRIU mounts things below its directories,
+// which it may only in its own mount namespace: what was opened outside of it is opened again.
+Status stage(const Restore& restore, const std::string& directory, const std::vector<Source>& sources, criu::Request& request,
+             std::vector<UniqueFd>& kept) {
+  const auto& common = restore.options.common;
+  const bool has_users = restore.spec.find_namespace(oci::NamespaceType::user) != nullptr;
+  TRY(enter_private_mounts());
+  auto images = TRY(open_image_directory(common.image_path, false).during("--image-path"));
+  request.images_fd = request.work_fd = images.get();
+  if (!common.work_path.empty()) {
+    kept.push_back(TRY(open_image_directory(common.work_path, false).during("--work-path")));
+    request.work_fd = kept.back().get();
+  }
+  auto placed = TRY(stage_mounts(directory, has_users, restore.handles.root, sources));
+  auto shown = has_users ? show_to_all(images, placed) : UniqueFd{};
+  request.root = std::move(placed.root);
+  request.mounts = std::move(placed.sources);
+  if (shown.is_open()) request.images_fd = shown.get();
+  kept.push_back(std::move(images));
+  kept.push_back(std::move(shown));
   return ok();
 }
 
@@ -148,20 +165,19 @@ Status enter_scope(cgroups::Cgroup& cgroup, const cgroups::Plan& plan, Created& 
   return cgroup.restrict_devices(plan);
 }
 
-Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgroup, const std::string& stage) {
+Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgroup, const std::string& directory) {
   std::vector<UniqueFd> kept;
   auto entries = TRY(cgroup.open_entries().during("enter cgroup"));
-  CriuCall call{.request = make_request(restore, stage), .cgroup_fd = cgroup.clone_fd()};
+  CriuCall call{.request = make_request(restore), .cgroup_fd = cgroup.clone_fd()};
   if (!created.record.scope.empty())
     call.adopt = [&](pid_t child) { return enter_scope(cgroup, restore.plan.cgroup, created, child); };
+  TRY(add_streams(restore, kept, call.request));
   TRY(add_namespaces(restore, kept, call.request));
   auto sources = TRY(open_sources(restore.plan.rootfs, restore.outside, restore.handles));
   call.prepare = [&](criu::Request& request) -> Status {
     TRY(enter_cgroups(entries).during("enter cgroup"));
     TRY(add_hierarchies(restore.plan.rootfs, restore.outside, sources));
-    auto placed = TRY(stage_mounts(stage, restore.handles.root, sources).during("put the mounts in place"));
-    request.mounts = std::move(placed);
-    return reopen(restore.options.common, request, kept);
+    return stage(restore, directory, sources, request, kept).during("put the mounts in place");
   };
   call.notify = [&](const criu::Event& event, UniqueFd fd) { return on_moment(restore, created, event, std::move(fd)); };
   return call_criu(call);
@@ -172,6 +188,7 @@ Result<Restore> read_all_about(const RestoreOptions& options, std::string& confi
                    .during("read configuration")
                    .hint("--bundle must name a directory with config.json"));
   auto spec = TRY(oci::parse_config(config).during("config.json"));
+  TRY(check_mount_label("--lsm-mount-context", options.common.criu.lsm_mount_context));
   spec.linux.seccomp.reset();  // the filters are in the image
   auto plan = TRY(make_container_plan(spec, options.create));
   Restore restore{.options = options, .plan = std::move(plan), .spec = std::move(spec)};
@@ -231,9 +248,9 @@ Result<Created> restore_container(const StateStore& store, const RestoreOptions&
   undo_processes(undo, created);
   TRY(make_mount_points(restore.plan.rootfs).during("make mount points"));
   restore.handles = TRY(rootfs::prepare(restore.plan.rootfs).during("prepare rootfs"));
-  const auto stage = created.directory.path() + "/" + kStageDirectory;
+  const auto directory = created.directory.path() + "/" + kStageDirectory;
   TRY(sys::mkdirat(created.directory.fd(), kStageDirectory, 0700));
-  const auto pid = TRY(run_criu(restore, created, *cgroup, stage));
+  const auto pid = TRY(run_criu(restore, created, *cgroup, directory));
   TRY(sys::unlinkat(created.directory.fd(), kStageDirectory, AT_REMOVEDIR));
   TRY(finish(restore, created, pid, undo));
   created.terminal = std::move(restore.terminal);

@@ -23,14 +23,18 @@
 namespace husk::runtime {
 namespace {
 
-Status enter_private_mounts() {
-  TRY(sys::unshare(CLONE_NEWNS));
-  return sys::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, {.propagation = MS_SLAVE});
+// The first directory on the way to `path` that is closed to others, or `path` itself.
+Result<std::string> first_closed(const std::string& path) {
+  for (auto end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    const auto info = TRY(sys::fstatat(AT_FDCWD, path.substr(0, end), 0));
+    if ((info.st_mode & S_IXOTH) == 0) return path.substr(0, end);
+  }
+  return path;
 }
 
-Result<UniqueFd> mount_stage(const std::string& directory) {
+Result<UniqueFd> mount_stage(const std::string& directory, bool open_to_all) {
   const auto fs = TRY(sys::fsopen("tmpfs"));
-  TRY(sys::fsconfig_string(fs.get(), "mode", "700"));
+  TRY(sys::fsconfig_string(fs.get(), "mode", open_to_all ? "711" : "700"));
   TRY(sys::fsconfig_create(fs.get()));
   auto stage = TRY(sys::fsmount(fs.get(), 0));
   TRY(sys::move_mount(stage.get(), "", AT_FDCWD, directory, MOVE_MOUNT_F_EMPTY_PATH));
@@ -41,6 +45,19 @@ Status place(int fd, const UniqueFd& stage, const std::string& name) {
   const auto info = TRY(sys::fstat(fd));
   TRY(S_ISDIR(info.st_mode) ? sys::mkdirat(stage.get(), name, 0700) : sys::mknodat(stage.get(), name, S_IFREG | 0600, 0));
   return sys::move_mount(fd, "", stage.get(), name, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+Result<UniqueFd> overlay_images(const UniqueFd& images, const std::string& stage) {
+  for (const auto* name : {"/upper", "/work", "/images"}) TRY(sys::mkdirat(AT_FDCWD, stage + name, 0755));
+  TRY(sys::fchmodat(AT_FDCWD, stage + "/upper", 0755));
+  const auto fs = TRY(sys::fsopen("overlay"));
+  TRY(sys::fsconfig_string(fs.get(), "lowerdir", format_text("/proc/self/fd/{}", images.get())));
+  TRY(sys::fsconfig_string(fs.get(), "upperdir", stage + "/upper"));
+  TRY(sys::fsconfig_string(fs.get(), "workdir", stage + "/work"));
+  TRY(sys::fsconfig_create(fs.get()));
+  const auto mount = TRY(sys::fsmount(fs.get(), 0));
+  TRY(sys::move_mount(mount.get(), "", AT_FDCWD, stage + "/images", MOVE_MOUNT_F_EMPTY_PATH));
+  return sys::openat(AT_FDCWD, stage + "/images", O_RDONLY | O_DIRECTORY);
 }
 
 Status rehearse(const rootfs::RootfsPlan& plan) {
@@ -79,16 +96,27 @@ Status add_hierarchies(const rootfs::RootfsPlan& plan, const Outside& outside, s
   return ok();
 }
 
-Result<criu::Pairs> stage_mounts(const std::string& directory, const UniqueFd& root, const std::vector<Source>& sources) {
-  TRY(enter_private_mounts());
-  const auto stage = TRY(mount_stage(directory));
-  TRY(place(root.get(), stage, kStagedRoot));
-  criu::Pairs placed;
+Status enter_private_mounts() {
+  TRY(sys::unshare(CLONE_NEWNS));
+  return sys::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, {.propagation = MS_SLAVE});
+}
+
+Result<Staged> stage_mounts(const std::string& directory, bool open_to_all, const UniqueFd& root, const std::vector<Source>& sources) {
+  const auto where = open_to_all ? TRY(first_closed(directory)) : directory;
+  const auto stage = TRY(mount_stage(where, open_to_all));
+  Staged placed{.directory = where, .root = where + "/root", .sources = {}};
+  TRY(place(root.get(), stage, "root"));
   for (const auto& source : sources) {
     TRY(place(source.fd(), stage, source.key));
-    placed.emplace_back(source.key, directory + "/" + source.key);
+    placed.sources.emplace_back(source.key, where + "/" + source.key);
   }
   return placed;
+}
+
+UniqueFd show_to_all(const UniqueFd& images, const Staged& staged) {
+  if (sys::fstatat(images.get(), "parent", AT_SYMLINK_NOFOLLOW).has_value()) return {};
+  auto mounted = overlay_images(images, staged.directory);
+  return mounted.has_value() ? std::move(mounted).value() : UniqueFd{};
 }
 
 Status make_mount_points(const rootfs::RootfsPlan& plan) {

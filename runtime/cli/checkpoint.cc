@@ -25,7 +25,7 @@ constexpr std::array kOptions{kImagePathOption,
                               Option{0, "status-fd", "N", "write a zero byte there when the page server is ready"},
                               Option{0, "page-server", "ADDRESS:PORT", "send the memory to this page server"},
                               kEmptyNsOption,
-                              kAutoDedupOption,
+                              Option{0, "auto-dedup", "", "remove memory from parent images that is saved again"},
                               kHelpOption};
 
 Status take_own_options(const Parsed& parsed, criu::Request& request) {

@@ -20,7 +20,6 @@ inline constexpr Option kFileLocksOption{0, "file-locks", "", "keep file locks"}
 inline constexpr Option kCgroupsModeOption{0, "manage-cgroups-mode", "MODE", "soft (default), full, strict, props, none or ignore"};
 inline constexpr Option kNetworkLockOption{0, "network-lock", "METHOD", "how traffic is held up meanwhile: iptables, nftables or skip"};
 inline constexpr Option kEmptyNsOption{0, "empty-ns", "NAME", "leave this namespace empty; network is the only one"};
-inline constexpr Option kAutoDedupOption{0, "auto-dedup", "", "remove memory from parent images that is saved again"};
 
 // Both verbs' part of the options; relative paths are taken from here.
 Result<runtime::CriuOptions> parse_criu_options(const Parsed& parsed);

@@ -28,7 +28,7 @@ constexpr std::array kOptions{kBundleOption,
                               kNoSubreaperOption,
                               kNoPivotOption,
                               kEmptyNsOption,
-                              kAutoDedupOption,
+                              Option{0, "auto-dedup", "", "remove memory from the image as it is restored: once only"},
                               Option{0, "lazy-pages", "", "fetch the memory when it is used, from criu lazy-pages"},
                               kHelpOption};
 

@@ -53,7 +53,8 @@ Event explain(const Request& request, const std::string& program, const Error& e
   if (!lines.empty()) event.reason = format_text("{}: {}", error.what(), lines);
   const auto host = error.kind() == Kind::cancelled ? "" : find_host_reason(program);
   if (!host.empty()) event.reason = format_text("CRIU cannot work on this host: {} ({})", host, event.reason);
-  event.hint = format_text("CRIU's log is {}", request.log_path);
+  const auto remedy = find_remedy(lines);
+  event.hint = format_text("{}{}CRIU's log is {}", remedy, remedy.empty() ? "" : "; ", request.log_path);
   return event;
 }
 

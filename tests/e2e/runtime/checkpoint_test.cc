@@ -1,45 +1,11 @@
 // husk checkpoint and restore with the real CRIU. Debian 12 has no package of it, so most of this runs in the root of
 // tests/callers (tests/callers/checkpoint) and in the machine of tests/vm (--full); the error paths run everywhere.
-#include <sys/mount.h>
-
 #include <algorithm>
 
-#include "bench.h"
-#include "oci-spec/json.h"
+#include "frozen.h"
 
 namespace husk::test {
 namespace {
-
-bool has_criu() { return path_exists("/usr/sbin/criu"); }
-
-#define REQUIRE_CRIU()                                                       \
-  do {                                                                       \
-    REQUIRE_E2E();                                                           \
-    if (!has_criu()) HUSK_SKIP("needs criu, which Debian 12 has no package of"); \
-  } while (false)
-
-// Counts in memory, and shows the number in /tmp/count.
-constexpr const char* kCounter = "i=0; while :; do i=$((i+1)); echo $i >/tmp/next; mv /tmp/next /tmp/count; sleep 0.05; done";
-
-oci::Mount bind_of(const std::string& source, const std::string& destination, std::vector<std::string> options) {
-  options.insert(options.begin(), "bind");
-  return {.destination = destination, .type = "bind", .source = source, .options = std::move(options)};
-}
-
-// A root file system of its own where the test changes it; mounts of tmpfs for what a counter writes.
-void with_tmp(oci::Spec& spec) {
-  spec.mounts.push_back({.destination = "/tmp", .type = "tmpfs", .source = "tmpfs", .options = {"nosuid", "mode=1777"}});
-}
-
-int count_in(Bench& bench, const std::string& id) {
-  const auto text = read_file(format_text("/proc/{}/root/tmp/count", bench.pid(id)));
-  const auto number = text.has_value() ? parse_uint32(trim(text.value())) : Result<std::uint32_t>{0U};
-  return number.has_value() ? static_cast<int>(number.value()) : 0;
-}
-
-bool counts_beyond(Bench& bench, const std::string& id, int floor) {
-  return eventually([&] { return count_in(bench, id) > floor; });
-}
 
 // What the container sees mounted, without the numbers that differ from one mount to the next.
 std::string mounts_of(Bench& bench, const std::string& id) {
@@ -58,27 +24,6 @@ std::string mounts_of(Bench& bench, const std::string& id) {
   return join(lines, "\n");
 }
 
-void check_ok(const Output& done) { CHECK_MESSAGE(done.status.code == 0, done.err); }
-#define REQUIRE_DONE(expression)                               \
-  do {                                                         \
-    const auto done_ = (expression);                           \
-    REQUIRE_MESSAGE(done_.status.code == 0, done_.err);        \
-  } while (false)
-
-struct Counter {
-  explicit Counter(Bench& bench, const Change& change = {}) : id{bench.id()}, image{bench.path("image")} {
-    bundle = bench.shell_bundle(kCounter, [&](oci::Spec& spec) {
-      with_tmp(spec);
-      if (change) change(spec);
-    });
-    REQUIRE_DONE(bench.husk({"run", "-d", "-b", bundle, id}));
-    REQUIRE(counts_beyond(bench, id, 2));
-  }
-  std::string id;
-  std::string image;
-  std::string bundle;
-};
-
 TEST_CASE("checkpoint: the counter goes on after restore, in its cgroup and with its mounts") {
   REQUIRE_CRIU();
   for (const auto hierarchy : kBoth) {
@@ -87,8 +32,8 @@ TEST_CASE("checkpoint: the counter goes on after restore, in its cgroup and with
     const auto outside = bench.path("outside");
     REQUIRE_OK(make_directories(outside));
     Counter counter{bench, [&](oci::Spec& spec) {
-                      spec.mounts.push_back(bind_of(outside, "/closed", {"ro", "nosuid", "nodev"}));
-                      spec.mounts.push_back(bind_of(outside, "/open", {"rw"}));
+                      spec.mounts.push_back(bind_with(outside, "/closed", {"ro", "nosuid", "nodev"}));
+                      spec.mounts.push_back(bind_with(outside, "/open", {"rw"}));
                       spec.linux.masked_paths = {"/proc/kcore", "/proc/acpi", "/proc/keys"};
                       spec.linux.readonly_paths = {"/proc/sys"};
                     }};
@@ -162,30 +107,6 @@ TEST_CASE("restore in the foreground: the exit code is the program's, and nothin
   CHECK_WORLD(bench, before);
 }
 
-TEST_CASE("checkpoint keeps an established TCP connection inside the container") {
-  REQUIRE_CRIU();
-  Bench bench;
-  const auto bundle = bench.shell_bundle(
-      "nc -l -p 5000 >/tmp/received & sleep 0.3; (i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done) | nc 127.0.0.1 5000", with_tmp);
-  const auto id = bench.id();
-  const auto lines = [&] {
-    const auto text = read_file(format_text("/proc/{}/root/tmp/received", bench.pid(id)));
-    return text.has_value() ? std::ranges::count(text.value(), '\n') : 0;
-  };
-  REQUIRE_OK(sys::access(busybox_rootfs() + "/bin/busybox", 0));
-  (void)sys::symlinkat("busybox", AT_FDCWD, busybox_rootfs() + "/bin/nc");
-  REQUIRE_DONE(bench.husk({"run", "-d", "-b", bundle, id}));
-  if (!eventually([&] { return lines() > 3; })) HUSK_SKIP("busybox has no nc that listens");
-  const auto refused = bench.husk({"checkpoint", "--image-path", bench.path("first"), id});
-  CHECK(refused.status.code == 1);  // without --tcp-established
-  CHECK(bench.status(id) == "running");
-  REQUIRE_DONE(bench.husk({"checkpoint", "--tcp-established", "--image-path", bench.path("image"), id}));
-  REQUIRE_DONE(bench.husk({"restore", "-d", "--tcp-established", "-b", bundle, "--image-path", bench.path("image"), id}));
-  const auto now = lines();
-  CHECK(now > 3);
-  CHECK(eventually([&] { return lines() > now + 2; }));
-}
-
 TEST_CASE("restore: prestart and createRuntime hooks run again, with the new pid") {
   REQUIRE_CRIU();
   Bench bench;
@@ -214,7 +135,7 @@ TEST_CASE("CVE-2026-115520: a destination with \"]:\" is refused, by name or beh
     REQUIRE(bench.shell("cp -a " + busybox_rootfs() + " " + root + "; mkdir -p '" + root + "/x]:'; ln -s '/x]:' " + root + "/link").status.code == 0);
     const auto bundle = bench.shell_bundle("sleep 100", [&](oci::Spec& spec) {
       spec.root->path = root;
-      spec.mounts.push_back(bind_of(outside, std::string{destination} == "/tmp/link" ? "/link" : destination, {"ro"}));
+      spec.mounts.push_back(bind_with(outside, std::string{destination} == "/tmp/link" ? "/link" : destination, {"ro"}));
     });
     REQUIRE_DONE(bench.husk({"run", "-d", "-b", bundle, id}));
     const auto done = bench.husk({"checkpoint", "--image-path", bench.path("image" + id), id});
@@ -237,8 +158,8 @@ TEST_CASE("CVE-2026-119101: a container that moves its mount points gets nothing
   const auto bundle = bench.shell_bundle("mv /one /three; mv /two /one; mv /three /two; echo done >/moved; sleep 100", [&](oci::Spec& spec) {
     spec.root->path = root;
     spec.root->readonly = false;
-    spec.mounts.push_back(bind_of(closed, "/one/data", {"ro"}));
-    spec.mounts.push_back(bind_of(open, "/two/data", {"rw"}));
+    spec.mounts.push_back(bind_with(closed, "/one/data", {"ro"}));
+    spec.mounts.push_back(bind_with(open, "/two/data", {"rw"}));
   });
   REQUIRE_DONE(bench.husk({"run", "-d", "-b", bundle, id}));
   REQUIRE(eventually([&] { return path_exists(root + "/moved"); }));
