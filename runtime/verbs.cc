@@ -189,6 +189,9 @@ Status kill_container(const StateStore& store, const KillOptions& options) {
   if (!record.has_value()) return std::move(record).error();
   const auto init = TRY(open_alive(record.value().init));
   if (options.all) {
+    // Others than SIGKILL are sent while nobody can fork, and a pause must not come between. A hook of a
+    // start that holds the lock may be who sends the signal: it is not waited for.
+    if (options.signal != SIGKILL) (void)directory.try_lock();
     TRY(kill_whole_cgroup(record.value(), options.signal, !init.has_value()));
     thaw_for_kill(record.value(), options.signal);
     return ok();
@@ -247,7 +250,10 @@ Status pause_container(const StateStore& store, const ContainerId& id) {
   if (!next(opened.phase, Event::pause).has_value())
     return wrong_state(format_text("container not running or created: {}", name_of(opened.phase)));
   const auto cgroup = TRY(open_cgroup(opened.record));
-  return cgroup->freeze().during("freeze cgroup");
+  TRY(cgroup->freeze().during("freeze cgroup"));
+  if (TRY(open_alive(opened.record.init)).has_value()) return ok();
+  (void)cgroup->thaw();  // it ended meanwhile; who is left of a shared pid namespace goes on
+  return not_running();
 }
 
 Status resume_container(const StateStore& store, const ContainerId& id) {

@@ -87,8 +87,7 @@ class CgroupV2 final : public Cgroup {
 };
 
 Status CgroupV2::freeze() {
-  TRY(set_frozen(true));
-  auto done = wait_for_event(directory_, "frozen", 1, kWaitMs);
+  auto done = freeze_and_wait(directory_, kWaitMs);
   if (done.has_value()) return ok();
   (void)set_frozen(false);  // the error of the wait says more
   return std::move(done).hint("a process that waits for a device or a network file system cannot be frozen");
@@ -96,9 +95,10 @@ Status CgroupV2::freeze() {
 
 // A frozen cgroup cannot fork, so no process is missed.
 Status CgroupV2::kill_while_frozen(int signal) {
-  const bool was_frozen = TRY(is_frozen());
+  // What is asked for, not what is reached: a pause at work must not find its cgroup thawed by us.
+  const bool was_frozen = trim(TRY(read_file(directory_ + "/cgroup.freeze"))) == "1";
   // A process that cannot be frozen must not keep the others from their signal.
-  const auto frozen = was_frozen ? ok() : freeze();
+  const auto frozen = was_frozen ? freeze_and_wait(directory_, kWaitMs) : freeze();
   const auto found = processes();
   auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
   if (!was_frozen && frozen.has_value()) TRY(set_frozen(false));

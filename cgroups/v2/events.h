@@ -13,6 +13,10 @@ namespace husk::cgroups::v2 {
 // Errors: timed_out, not_found.
 Status wait_for_event(const std::string& directory, std::string_view key, std::uint64_t value, int timeout_ms);
 
+// Freezes it until everybody is frozen, again when somebody who ends a process of it thaws it meanwhile, or
+// until nobody is left. Errors: timed_out, not_found.
+Status freeze_and_wait(const std::string& directory, int timeout_ms);
+
 Result<std::uint64_t> read_event(const std::string& directory, std::string_view key);
 
 }  // namespace husk::cgroups::v2

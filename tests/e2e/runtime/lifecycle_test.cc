@@ -233,6 +233,24 @@ TEST_CASE("kill --all reaches every process; SIGKILL ends a paused container") {
   }
 }
 
+// A kill or delete that thaws at that moment took the kernel's "frozen" away: pause waited ten seconds, with the lock.
+TEST_CASE("pause beside a kill or delete: done, or not running, and never a wait for who is gone") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    Bench bench{hierarchy};
+    const auto bundle = bench.bundle({"/bin/sleep", "1000"});
+    for (const std::string rival : {"kill $ID KILL", "kill -a $ID KILL", "kill -a $ID TERM", "delete -f $ID"})
+      for (int round = 0; round < 15; ++round) {
+        CAPTURE(rival);
+        const auto done = bench.shell("ID=" + bench.id() + "; husk run -d -b " + bundle + " $ID >/dev/null 2>&1 </dev/null; husk pause $ID & husk " +
+                                      rival + " 2>/dev/null; wait $!; husk delete -f $ID");
+        CHECK_MESSAGE(done.status.code == 0, done.err);
+        CHECK_MESSAGE(!contains(done.err, "did not reach"), done.err);
+      }
+    CHECK(bench.husk({"list", "-q"}).out.empty());
+  }
+}
+
 TEST_CASE("a container without a cgroup: pause, ps and kill --all are refused, never done in name only") {
   REQUIRE_E2E();
   Bench bench;

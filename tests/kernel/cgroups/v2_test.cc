@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "base/file.h"
 #include "kernel/cgroups/scene.h"
 
 using namespace husk;
@@ -152,6 +153,26 @@ TEST_CASE("SIGKILL ends a tree that forks without end, also while it is frozen")
   CHECK(cgroup->processes().value().size() > 1);
   REQUIRE_OK(cgroup->kill_all(SIGKILL));
   CHECK(exit_code(std::move(child)) == 128 + SIGKILL);
+  CHECK_OK(cgroup->remove());
+}
+
+TEST_CASE("a freeze that others thaw is made again, and is over when nobody is left to freeze") {
+  if (!is_root()) HUSK_SKIP("needs root");
+  const Cgroup2Host host;
+  const auto path = own_path();
+  auto cgroup = make(plan_of(Version::v2, path));
+  for (int round = 0; round < 30; ++round) {
+    auto target = start_child(sleep_for_ever, cgroup->clone_fd());
+    auto rival = start_child([&] {  // a kill: thaws, and ends what is in there
+      for (int i = 0; i < 50; ++i)
+        if (!write_existing(AT_FDCWD, kRoot + path + "/cgroup.freeze", "0").has_value()) return 1;
+      return write_existing(AT_FDCWD, kRoot + path + "/cgroup.kill", "1").has_value() ? 0 : 2;
+    });
+    CHECK_OK(cgroup->freeze());
+    CHECK(exit_code(std::move(rival)) == 0);
+    CHECK(exit_code(std::move(target)) == 128 + SIGKILL);
+    REQUIRE_OK(cgroup->thaw());
+  }
   CHECK_OK(cgroup->remove());
 }
 
