@@ -46,7 +46,13 @@ Status plan_bind(const MountOptions& options, const oci::Mount& mount, MountOp& 
   for (const auto& [key, value] : options.data) {
     if (value.empty())  // "r0" for "ro" must not become a writable mount
       return Error{Kind::invalid, format_text("option {} means nothing on a bind mount", quote(key))};
-    op.unused = key;
+    if (key != "idmap" && key != "ridmap") {
+      op.unused = key;
+    } else if (mount.uid_mappings.empty()) {  // crun's form; left out, files would have other owners than was asked for
+      return Error{Kind::unsupported, format_text("option {} takes no value", quote(key))}.hint("give the mount uidMappings and gidMappings");
+    } else if (key == "ridmap") {  // podman keeps its own option beside the mappings
+      op.id_map_recursive = true;
+    }
   }
   if (options.copy_up) return Error{Kind::invalid, "tmpcopyup works on tmpfs only"};
   return ok();

@@ -86,6 +86,16 @@ TEST_CASE("read-only is told to file systems with a device, not to virtual ones"
   CHECK(planned({.destination = "/a", .type = "tmpfs", .source = "s", .options = {"ro"}}).settings.empty());
 }
 
+TEST_CASE("idmap with a value is refused when no mappings say the same, never left out") {
+  CHECK(contains(refused({.destination = "/a", .type = "bind", .source = "/s", .options = {"idmap=uids=0-1000-10"}}), "option \"idmap\" takes no value"));
+  CHECK(contains(refused({.destination = "/a", .type = "bind", .source = "/s", .options = {"ridmap=uids=0-1000-10"}}), "option \"ridmap\" takes no value"));
+  oci::Mount mapped{.destination = "/a", .type = "bind", .source = "/s", .options = {"ridmap=uids=0-1000-10"}};
+  mapped.uid_mappings = mapped.gid_mappings = {{.container_id = 0, .host_id = 1000, .size = 10}};
+  const auto op = planned(mapped);
+  CHECK(op.id_map_recursive);
+  CHECK(op.unused.empty());
+}
+
 TEST_CASE("tmpcopyup and idmap are refused where they cannot work") {
   CHECK(planned({.destination = "/a", .type = "tmpfs", .source = "t", .options = {"tmpcopyup"}}).copy_up);
   CHECK(contains(refused({.destination = "/a", .type = "ramfs", .source = "t", .options = {"tmpcopyup"}}), "tmpfs only"));
