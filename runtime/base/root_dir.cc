@@ -1,7 +1,11 @@
 #include "base/root_dir.h"
 
 #include <errno.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <iterator>
 
@@ -47,6 +51,14 @@ std::deque<std::string> components_of(std::string_view path) {
   return parts;
 }
 
+// Some files of the kernel are regular by their looks, and wait for the reader or are changed by him: a name of the
+// image that leads to /proc/kmsg would hold us for ever, with the host's log in our hands.
+Result<bool> is_stored(int fd) {
+  constexpr std::array<long, 3> kKernels{PROC_SUPER_MAGIC, TRACEFS_MAGIC, DEBUGFS_MAGIC};
+  const auto type = TRY(sys::fstatfs(fd)).f_type;
+  return std::find(kKernels.begin(), kKernels.end(), type) == kKernels.end();
+}
+
 bool is_absent(const Result<UniqueFd>& result) { return !result.has_value() && result.error().os_errno() == ENOENT; }
 
 }  // namespace
@@ -76,7 +88,7 @@ Result<UniqueFd> RootDir::open_file(const std::string& path, int flags, mode_t m
   // look and the open the name may change: then the second look refuses it.
   const auto check = [&](int fd) -> Status {
     const auto info = TRY(sys::fstat(fd));
-    if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) return ok();
+    if (S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && TRY(is_stored(fd)))) return ok();
     return Error{Kind::invalid, format_text("{} is not a regular file or directory", quote(path))};
   };
   const auto look = open_path(path, flags & O_NOFOLLOW);

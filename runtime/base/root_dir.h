@@ -28,7 +28,7 @@ class RootDir {
   // The same, but a symbolic link anywhere on the way is an error (ELOOP).
   Result<UniqueFd> open_plain(const std::string& path, int flags = 0) const;
   // Opens for reading or writing; never blocks on a FIFO and never opens a device: anything that is
-  // not a regular file or directory is Kind::invalid.
+  // not a regular file (none of procfs, tracefs and debugfs: /proc/kmsg waits) or directory is Kind::invalid.
   Result<UniqueFd> open_file(const std::string& path, int flags, mode_t mode = 0) const;
   // Whole text of a regular file of at most `max_bytes`.
   Result<std::string> read_file(const std::string& path, std::size_t max_bytes) const;

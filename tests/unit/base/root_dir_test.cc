@@ -116,6 +116,17 @@ TEST_CASE("open_file neither waits on a FIFO nor opens a device or a socket") {
   CHECK(test::error_text(device).find("not a regular file") != std::string::npos);
 }
 
+TEST_CASE("a file of procfs is none that an image can name: /proc/kmsg waits for the kernel and takes its log") {
+  const auto root = RootDir::open("/");
+  REQUIRE_OK(root);
+  for (const auto* path : {"/proc/kmsg", "/proc/self/status", "/proc/sys/kernel/ostype"}) {
+    const auto opened = root.value().open_file(path, O_RDONLY);
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().kind() == Kind::invalid);
+  }
+  CHECK_OK(root.value().open_file("/proc", O_RDONLY));
+}
+
 TEST_CASE("open_file creates where asked, and a link cannot lead the new file outside") {
   const Sandbox box;
   const auto root = box.root();
