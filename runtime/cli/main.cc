@@ -1,6 +1,7 @@
 // husk: an OCI container runtime. The composition root: globals, the table of verbs, the one place
 // where an error is printed.
 #include <malloc.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -238,6 +239,8 @@ int main(int argc, char** argv) {
   (void)::mallopt(M_TRIM_THRESHOLD, 64 << 20);
   // Nothing of ours may be read by a process of a container we are about to enter (CVE-2016-9962).
   (void)husk::sys::set_dumpable(false);
+  // A caller that ignores it hands that on, and the kernel then reaps our children before we do. Source: man 2 wait.
+  (void)::signal(SIGCHLD, SIG_DFL);
   husk::runtime::load_faults();
   return husk::cli::run({argv + 1, argv + argc});
 }

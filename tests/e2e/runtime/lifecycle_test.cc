@@ -67,6 +67,18 @@ TEST_CASE("run passes output on unchanged and forwards signals") {
   CHECK(child.wait().value().code == 5);
 }
 
+TEST_CASE("a caller that ignores SIGCHLD gets exit codes all the same") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.shell_bundle("exit 7", [](oci::Spec& spec) { spec.hooks.create_runtime = {{.path = "/bin/true"}}; });
+  const std::string deaf = "HUSK_LINE=\"timeout 20 env --ignore-signal=CHLD $HUSK_LINE\"; ";
+  const auto done = bench.shell(deaf + "husk run -b " + bundle + " " + bench.id());
+  CHECK_MESSAGE(done.status.code == 7, done.err);
+  REQUIRE(bench.husk({"run", "-d", "-b", bench.bundle({"/bin/sleep", "1000"}), bench.id()}).status.code == 0);
+  const auto inside = bench.shell(deaf + "husk exec " + bench.id() + " sh -c 'exit 8'");
+  CHECK_MESSAGE(inside.status.code == 8, inside.err);
+}
+
 TEST_CASE("run --detach returns at once and keeps the container; run --keep keeps its state") {
   REQUIRE_E2E();
   Bench bench;
