@@ -141,7 +141,8 @@ Status DeviceMover::settle(MovedDevice& device) {
 Status DeviceMover::move_one(const DeviceRequest& request) {
   const auto name = request.to.empty() ? request.from : request.to;
   auto link = TRY(find_link(here_socket_, request.from));
-  if (!link.has_value()) return Error{Kind::not_found, "there is no such network device on the host"};
+  if (!link.has_value()) return Error{Kind::not_found, "there is no such network device on the host"}.hint(
+        "the keys of netDevices name devices that ip link shows in husk's own network namespace");
   const auto links = TRY(list_links(there_socket_));
   const bool taken = std::ranges::any_of(links, [&](const Link& other) { return other.name == name; });
   if (taken)

@@ -15,6 +15,8 @@
 namespace husk::rootfs {
 namespace {
 
+constexpr const char* kRootHint = "root.path of config.json must be an existing directory";
+
 bool same(const std::vector<oci::IdMapping>& left, const std::vector<oci::IdMapping>& right) {
   if (left.size() != right.size()) return false;
   for (std::size_t i = 0; i < left.size(); ++i)
@@ -84,10 +86,10 @@ Result<UniqueFd> open_root(const RootfsPlan& plan) {
     return std::move(opened).during("open rootfs").hint(
         "mounting needs CAP_SYS_ADMIN: run husk as root with all capabilities, or in a user and mount namespace");
   if (!opened.has_value())
-    return std::move(opened).during("open rootfs").hint("root.path of config.json must be an existing directory");
+    return std::move(opened).during("open rootfs").hint(kRootHint);
   const auto info = TRY(sys::fstat(opened.value().get()));
   if (!S_ISDIR(info.st_mode))
-    return Error{Kind::invalid, format_text("the rootfs {} is no directory", quote(plan.rootfs))};
+    return Error{Kind::invalid, format_text("the rootfs {} is no directory", quote(plan.rootfs))}.hint(kRootHint);
   const std::uint64_t propagation = (plan.root_propagation & MS_SLAVE) != 0 ? MS_SLAVE : MS_PRIVATE;
   TRY(sys::mount_setattr(opened.value().get(), "", AT_EMPTY_PATH | AT_RECURSIVE, {.propagation = propagation}));
   return std::move(opened).value();

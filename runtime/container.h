@@ -87,6 +87,8 @@ oci::Resources merge_resources(const oci::Resources& saved, const oci::Resources
 // Writes a decimal pid, without a newline, by rename: presence means "started".
 Status write_pid_file(const std::string& path, pid_t pid);
 
+// The text of the bundle's config.json, or of --config.
+Result<std::string> read_config_file(const CreateOptions& options);
 Result<oci::Spec> saved_spec(const ContainerDir& directory);
 
 }  // namespace husk::runtime

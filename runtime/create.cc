@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <linux/sched.h>
 #include <sys/socket.h>
 
@@ -26,17 +27,6 @@
 
 namespace husk::runtime {
 namespace {
-
-// Room 1: the text is read once; later edits of the file change nothing.
-Result<std::string> read_config_file(const CreateOptions& options) {
-  const auto path = options.config_path.empty() ? options.bundle + "/config.json" : options.config_path;
-  auto text = read_file(path, oci::JsonLimits{}.max_bytes);
-  if (text.has_value()) return text;
-  if (text.error().kind() != Kind::not_found)
-    return std::move(text).error().during("read configuration").hint(
-        format_text("config.json must be a file of at most {} MiB", oci::JsonLimits{}.max_bytes >> 20U));
-  return std::move(text).error().during("read configuration").hint("--bundle must name a directory with config.json");
-}
 
 // A terminal that is shown on ours has its size from the first byte on.
 void use_own_size(ProcessPlan& process) {
@@ -206,6 +196,18 @@ Status adopt_into_scope(cgroups::Cgroup& cgroup, Created& created, pid_t process
 
 Status write_pid_file(const std::string& path, pid_t pid) {
   return write_atomically(AT_FDCWD, path, format_text("{}", pid)).during("write pid file");
+}
+
+// Room 1: the text is read once; later edits of the file change nothing.
+Result<std::string> read_config_file(const CreateOptions& options) {
+  const auto path = options.config_path.empty() ? options.bundle + "/config.json" : options.config_path;
+  auto text = read_file(path, oci::JsonLimits{}.max_bytes).during("read configuration");
+  if (text.has_value()) return text;
+  const bool missing = text.error().os_errno() == ENOENT || text.error().os_errno() == ENOTDIR;
+  if (missing && options.config_path.empty())
+    return std::move(text).hint("--bundle must name a directory with config.json: husk spec writes one");
+  if (missing) return std::move(text).hint("--config must name the configuration");
+  return std::move(text).hint(format_text("the configuration must be a file of at most {} MiB", oci::JsonLimits{}.max_bytes >> 20U));
 }
 
 Result<oci::Spec> saved_spec(const ContainerDir& directory) {

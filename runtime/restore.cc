@@ -184,9 +184,7 @@ Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgro
 }
 
 Result<Restore> read_all_about(const RestoreOptions& options, std::string& config) {
-  config = TRY(read_file(options.create.bundle + "/config.json", oci::JsonLimits{}.max_bytes)
-                   .during("read configuration")
-                   .hint("--bundle must name a directory with config.json"));
+  config = TRY(read_config_file(options.create));
   auto spec = TRY(oci::parse_config(config).during("config.json"));
   TRY(check_mount_label("--lsm-mount-context", options.common.criu.lsm_mount_context));
   spec.linux.seccomp.reset();  // the filters are in the image

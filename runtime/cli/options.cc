@@ -21,8 +21,9 @@ const Option* find_letter(std::span<const Option> options, char letter) {
   return found == options.end() ? nullptr : &*found;
 }
 
-// "-no-subreaper" → "--no-subreaper", when that is the long name of an option.
+// "-no-subreaper" → "--no-subreaper", when that is the long name of an option; "--usage" is crun's for "--help".
 std::string normalize(std::span<const Option> options, const std::string& argument) {
+  if (argument == "--usage") return "--help";
   if (argument.size() < 3 || argument[0] != '-' || argument[1] == '-') return argument;
   const auto name = std::string_view{argument}.substr(1, argument.find('=') - 1);
   return find_name(options, name) != nullptr ? "-" + argument : argument;

@@ -17,6 +17,7 @@
 #include "base/sys.h"
 #include "base/sys_listener.h"
 #include "base/text.h"
+#include "seccomp/verdict.h"
 
 namespace husk::runtime {
 namespace {
@@ -215,10 +216,30 @@ void wait_for_agent(const Gate& gate, int listener) {
   if (number >= kMostDescriptors || *static_cast<volatile char*>(gate.memory + number * gate.page) != kAgentHasIt) __builtin_trap();
 }
 
+// Asked before the filter is on: a process that may not execve may seldom say so either.
+Status check_filter(const Payload& payload) {
+  const auto word = [](const void* pointer) { return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(pointer)); };
+  const seccomp_data call{.nr = SYS_execve,
+                          .arch = native_token(),
+                          .instruction_pointer = 0,
+                          .args = {word(payload.path.c_str()), word(payload.argv.get()), word(payload.envp.get()), 0, 0, 0}};
+  switch (run_filter(payload.filter->program, call).action & SECCOMP_RET_ACTION_FULL) {
+    case SECCOMP_RET_ALLOW:
+    case SECCOMP_RET_LOG:
+    case SECCOMP_RET_USER_NOTIF:  // the agent decides
+    case SECCOMP_RET_TRACE: return ok();  // a tracer does, if there is one
+    default:
+      return exec_error(Kind::denied, payload.path, "the container's seccomp filter refuses the system call execve")
+          .hint("allow \"execve\" in \"/linux/seccomp/syscalls\"");
+  }
+}
+
 }  // namespace
 
 Error exec_payload(const Payload& payload) {
   if (payload.filter != nullptr) {
+    auto allowed = check_filter(payload);
+    if (!allowed.has_value()) return std::move(allowed).error();
     const sock_fprog program{.len = static_cast<unsigned short>(payload.filter->program.size()),
                              .filter = const_cast<sock_filter*>(payload.filter->program.data())};
     auto loaded = sys::load_filter(&program, payload.filter->flags);

@@ -184,6 +184,8 @@ Status check_call_names(const oci::Seccomp& profile) {
   return ok();
 }
 
+std::uint32_t native_token() { return find_in(kArchitectures, kNative)->token; }
+
 std::string seccomp_library() { return format_text("{} {}", call_table_version(), kNative); }
 
 SeccompSupport seccomp_support() {

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct SeccompSupport {  // for `husk features`: what this kernel has too
   std::string library_version;
 };
 SeccompSupport seccomp_support();
+std::uint32_t native_token();  // seccomp_data.arch of our own calls
 std::string seccomp_library();  // version and machine: what else decides a filter
 
 }  // namespace husk::runtime

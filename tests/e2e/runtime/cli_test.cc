@@ -88,22 +88,23 @@ TEST_CASE("version: the first line is NAME version X, then commit and spec") {
   }
 }
 
-TEST_CASE("husk alone and husk help print the usage, as runc does") {
+TEST_CASE("husk alone, husk help and husk --usage print the usage, as runc and crun do") {
   Bench bench;
   const auto usage = bench.husk({"--help"}).out;
-  for (const auto& words : {std::vector<std::string>{}, {"help"}}) {
+  for (const auto& words : {std::vector<std::string>{}, {"help"}, {"--usage"}}) {
     const auto done = bench.husk(words);
     CHECK(done.status.code == 0);
     CHECK(done.out == usage);
   }
 }
 
-TEST_CASE("husk help VERB is husk VERB --help") {
+TEST_CASE("husk help VERB and husk VERB --usage are husk VERB --help") {
   Bench bench;
   for (const auto& verb : verbs_in(bench.husk({"--help"}).out)) {
     const auto done = bench.husk({"help", verb});
     CHECK(done.status.code == 0);
     CHECK(done.out == bench.husk({verb, "--help"}).out);
+    CHECK(done.out == bench.husk({verb, "--usage"}).out);
   }
   CHECK(contains(bench.husk({"help", "nosuch"}).err, "unknown verb"));
 }

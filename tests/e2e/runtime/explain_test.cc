@@ -119,6 +119,65 @@ TEST_CASE("a program on a noexec mount, and one that nobody may execute, say why
              {"exec: \"nosuch\": executable file not found in $PATH", "(hint: \"/process/args/0\" is looked for in PATH="}});
 }
 
+TEST_CASE("a rootfs that is a file, a bundle without config.json and one that is a file say what to name instead") {
+  REQUIRE_E2E();
+  check_row({"file as rootfs", [](oci::Spec& spec) { spec.root->path = "/etc/hostname"; },
+             {"prepare rootfs: the rootfs \"/etc/hostname\" is no directory", "(hint: root.path of config.json"}});
+  Bench bench;
+  const auto before = bench.world();
+  const auto bundle = bench.bundle({"true"});
+  struct Wrong {
+    std::vector<std::string> options;
+    std::string error;
+    std::string hint;
+  };
+  for (const auto& row : {Wrong{{"-b", bundle + "/rootfs"}, "No such file or directory", "(hint: --bundle must name"},
+                          Wrong{{"-b", bundle + "/config.json"}, "Not a directory", "(hint: --bundle must name"},
+                          Wrong{{"-b", bundle, "-f", bundle + "/none"}, "No such file or directory", "(hint: --config must name"},
+                          Wrong{{"-b", bundle, "-f", bundle}, "", "(hint: the configuration must be a file"}}) {
+    auto words = row.options;
+    words.insert(words.begin(), "run");
+    words.push_back(bench.id());
+    const auto done = bench.husk(words);
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "read configuration: "), done.err);
+    CHECK_MESSAGE(contains(done.err, row.error), done.err);
+    CHECK_MESSAGE(contains(done.err, row.hint), done.err);
+  }
+  CHECK_WORLD(bench, before);
+}
+
+TEST_CASE("a seccomp filter that refuses execve is named by run and by start, and nothing is left") {
+  REQUIRE_E2E();
+  const auto filter = [](const std::string& default_action, const std::string& call, const std::string& action) {
+    return [=](oci::Spec& spec) {
+      spec.linux.seccomp = oci::Seccomp{.default_action = default_action};
+      spec.linux.seccomp->syscalls = {{.names = {call}, .action = action}};
+    };
+  };
+  const std::string reason =
+      "exec: \"/bin/true\": the container's seccomp filter refuses the system call execve (hint: allow \"execve\" in \"/linux/seccomp/syscalls\")";
+  std::vector<Change> refusing{filter("SCMP_ACT_KILL_PROCESS", "write", "SCMP_ACT_ALLOW")};
+  for (const auto* action : {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP"})
+    refusing.push_back(filter("SCMP_ACT_ALLOW", "execve", action));
+  for (const auto& change : refusing) {
+    Bench bench;
+    const auto bundle = bench.bundle({"/bin/true"}, change);
+    REQUIRE(bench.husk({"create", "-b", bundle, bench.id()}).status.code == 0);
+    const auto started = bench.husk({"start", bench.id()});
+    CHECK(started.status.code == 1);
+    CHECK_MESSAGE(contains(started.err, reason), started.err);
+    CHECK(bench.husk({"delete", "-f", bench.id()}).status.code == 0);
+    const auto before = bench.world();  // with the compiled filter, which is kept
+    const auto done = bench.husk({"run", "-b", bundle, bench.id()});
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, reason), done.err);
+    CHECK_WORLD(bench, before);
+  }
+  Bench bench;
+  CHECK(bench.husk({"run", "-b", bench.bundle({"/bin/true"}, filter("SCMP_ACT_ALLOW", "execve", "SCMP_ACT_LOG")), bench.id()}).status.code == 0);
+}
+
 TEST_CASE("an unknown capability is one warning that names it, and the container runs") {
   REQUIRE_E2E();
   Bench bench;

@@ -72,7 +72,7 @@ TEST_CASE("config-linux.md#configLinuxNetworkDevices: a name that is taken, a de
     const char* text;
   };
   for (const auto& row : {Row{{{.host_name = "mv0"}, {.host_name = "v0", .name = "lo"}}, "has a device \"lo\" already"},
-                          Row{{{.host_name = "v0"}, {.host_name = "nosuch0"}}, "there is no such network device on the host"},
+                          Row{{{.host_name = "v0"}, {.host_name = "nosuch0"}}, "there is no such network device on the host (hint: "},
                           Row{{{.host_name = "mv0"}, {.host_name = "br0"}}, "RTM_NEWLINK \"br0\" into another network namespace"}}) {
     Bench bench;
     const auto bundle = device_bundle(bench, row.devices);

@@ -1,40 +1,24 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/syscall.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "harness/harness.h"
 #include "seccomp/compile.h"
+#include "unit/runtime/seccomp_machine.h"
 
 using namespace husk;
 using namespace husk::runtime;
 
 namespace {
 
-// Runs a classic BPF program over one system call, as the kernel would (man 2 seccomp).
 std::uint32_t verdict(const SeccompFilter& filter, int number, std::array<std::uint64_t, 6> args = {}) {
+  CHECK(test::flaw_in(filter.program) == "");
   seccomp_data data{.nr = number, .arch = AUDIT_ARCH_X86_64, .instruction_pointer = 0, .args = {}};
-  for (std::size_t i = 0; i < args.size(); ++i) data.args[i] = args[i];
-  std::uint32_t accumulator = 0;
-  for (std::size_t pc = 0; pc < filter.program.size(); ++pc) {
-    const auto& op = filter.program[pc];
-    switch (op.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + op.k, sizeof accumulator);
-        break;
-      case BPF_ALU | BPF_AND | BPF_K: accumulator &= op.k; break;
-      case BPF_JMP | BPF_JA: pc += op.k; break;
-      case BPF_JMP | BPF_JEQ | BPF_K: pc += accumulator == op.k ? op.jt : op.jf; break;
-      case BPF_JMP | BPF_JGT | BPF_K: pc += accumulator > op.k ? op.jt : op.jf; break;
-      case BPF_JMP | BPF_JGE | BPF_K: pc += accumulator >= op.k ? op.jt : op.jf; break;
-      case BPF_RET | BPF_K: return op.k;
-      default: FAIL("unknown instruction ", op.code);
-    }
-  }
-  return 0;
+  std::ranges::copy(args, data.args);
+  return run_filter(filter.program, data).action;
 }
 
 oci::Seccomp deny_all_but(std::vector<std::string> names) {

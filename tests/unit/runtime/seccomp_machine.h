@@ -1,17 +1,15 @@
-// What the kernel does with a seccomp filter, and what it demands of one. Source: man 2 seccomp; the kernel's
-// seccomp_check_filter() and bpf_check_classic().
+// What the kernel demands of a seccomp filter. Source: man 2 seccomp; the kernel's seccomp_check_filter() and
+// bpf_check_classic().
 #pragma once
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <stddef.h>
 
-#include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/format.h"
+#include "seccomp/verdict.h"
 
 namespace husk::test {
 
@@ -43,30 +41,6 @@ inline std::string flaw_in(const Program& program) {
   return program.back().code == (BPF_RET | BPF_K) ? "" : "does not end in a return";
 }
 
-struct Verdict {
-  std::uint32_t action = 0;
-  int steps = 0;
-};
-inline Verdict run_filter(const Program& program, const seccomp_data& data) {
-  std::uint32_t accumulator = 0;
-  Verdict verdict;
-  for (std::size_t pc = 0; pc < program.size(); ++pc) {
-    const auto& op = program[pc];
-    ++verdict.steps;
-    switch (op.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + op.k, sizeof accumulator);
-        break;
-      case BPF_ALU | BPF_AND | BPF_K: accumulator &= op.k; break;
-      case BPF_JMP | BPF_JA: pc += op.k; break;
-      case BPF_JMP | BPF_JEQ | BPF_K: pc += accumulator == op.k ? op.jt : op.jf; break;
-      case BPF_JMP | BPF_JGT | BPF_K: pc += accumulator > op.k ? op.jt : op.jf; break;
-      case BPF_JMP | BPF_JGE | BPF_K: pc += accumulator >= op.k ? op.jt : op.jf; break;
-      case BPF_RET | BPF_K: verdict.action = op.k; return verdict;
-      default: break;  // flaw_in() knows them
-    }
-  }
-  return verdict;
-}
+using runtime::run_filter;
 
 }  // namespace husk::test
