@@ -102,6 +102,13 @@ Status remove_one(int parent, const std::string& path) {
 
 }  // namespace
 
+std::string find_path_of(pid_t process) {
+  const auto text = read_text(format_text("/proc/{}/cgroup", process));
+  for (const auto line : split(text, '\n'))
+    if (line.starts_with("0::/")) return std::string{line.substr(3)};
+  return "";
+}
+
 Status make_cgroup(const std::string& mount, const std::string& path, std::vector<std::string>& made) {
   const auto directory = mount + path;
   auto done = sys::mkdirat(AT_FDCWD, directory, kMode);

@@ -17,6 +17,9 @@ Status make_cgroup(const std::string& mount, const std::string& path, std::vecto
 // rmdir, ignoring failure: for roll-backs and parents that may be in use.
 void remove_empty(const std::vector<std::string>& directories);  // in the order given
 
+// v2: "/user.slice/…", where a process is; "" when in none. Source: man 7 cgroups, /proc/pid/cgroup.
+std::string find_path_of(pid_t process);
+
 // Of the whole tree; an absent one has none. Processes of PID namespaces that we cannot see are left out (the kernel says 0).
 Result<std::vector<pid_t>> tree_processes(const std::string& directory);
 

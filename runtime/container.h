@@ -54,6 +54,8 @@ Status kill_container(const StateStore& store, const KillOptions& options);
 Status delete_container(const StateStore& store, const ContainerId& id, bool force);
 // The end of it, with the directory locked.
 Status destroy(const ContainerDir& directory, const Record& record, const oci::Hooks& hooks);
+// The same for who has waited for its end, unless somebody else was faster.
+Status remove_after_end(Created& created);
 
 // What --force does once the lock is held. A directory without a record is removed alone.
 Status remove_locked(const ContainerDir& directory);

@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "checkpoint.h"
+#include "console.h"
 #include "container.h"
 #include "fault.h"
 #include "foreground.h"
@@ -34,25 +35,10 @@ void use_own_size(ProcessPlan& process) {
   if (process.terminal && size.has_value()) process.console_size = size;
 }
 
-struct Console {
-  UniqueFd child;   // where init sends the master
-  UniqueFd master;  // our end, when the terminal is ours
-  UniqueFd pidfd;   // --pidfd-socket, reached before anything is made
-};
-
-Result<Console> connect_console(const ContainerPlan& plan, const CreateOptions& options) {
-  Console console;
+// The one of --pidfd-socket, or of crun's annotation.
+std::string pidfd_socket_of(const ContainerPlan& plan, const CreateOptions& options) {
   const auto* receiver = find_annotation(plan.annotations, kPidfdReceiver);
-  console.pidfd = TRY(connect_pidfd_socket(options.pidfd_socket.empty() && receiver != nullptr ? *receiver : options.pidfd_socket));
-  if (!plan.process.has_value() || !plan.process->terminal) return console;
-  if (!options.console_socket.empty()) {
-    console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));
-    return console;
-  }
-  auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
-  console.child = std::move(pair.first);
-  console.master = std::move(pair.second);
-  return console;
+  return options.pidfd_socket.empty() && receiver != nullptr ? *receiver : options.pidfd_socket;
 }
 
 void warn_of_unused(const rootfs::RootfsPlan& plan) {
@@ -231,7 +217,8 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   // Somebody else's processes may be alive in the container's pid namespace.
   if ((plan.namespaces.clone_flags & CLONE_NEWPID) == 0) TRY(run_from_readonly_mount(options.preserve_fds));
   if (plan.process.has_value() && !plan.process->listener_path.empty()) TRY(check_agent(plan.process->listener_path));
-  const auto console = TRY(connect_console(plan, options));
+  const bool terminal = plan.process.has_value() && plan.process->terminal;
+  const auto console = TRY(connect_console(terminal, options.console_socket, pidfd_socket_of(plan, options)));
   warn_of_unused(plan.rootfs);
 
   Rollback undo;
@@ -265,11 +252,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   TRY(fault_point("net-devices"));
   TRY(set_up(input, created));
   TRY(commit(created, options, through, console, undo));
-  if (console.master.is_open()) {
-    auto received = TRY(sys::receive_message(console.master.get(), 64));
-    if (received.fds.size() != 1) return Error{Kind::internal, "the container's init sent no terminal"};
-    created.terminal = std::move(received.fds.front());
-  }
+  created.terminal = TRY(receive_terminal(console));
   devices.keep();
   undo.commit();
   return created;

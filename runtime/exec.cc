@@ -3,14 +3,14 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <sys/socket.h>
 
-#include "base/file.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "base/rollback.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/tree.h"
+#include "console.h"
 #include "container.h"
 #include "fault.h"
 #include "init/exec_init.h"
@@ -60,11 +60,9 @@ Status check_terminal(const oci::Process& process, const ExecOptions& options) {
 // The cgroup of init itself: the container's own may have been divided, and then takes no processes
 // (the "no internal processes" rule of man 7 cgroups).
 Result<UniqueFd> init_cgroup(pid_t init) {
-  const auto text = TRY(read_file(format_text("/proc/{}/cgroup", init), 1U << 16U));
-  for (const auto line : split(text, '\n'))
-    if (line.starts_with("0::/"))
-      return sys::openat(AT_FDCWD, format_text("/sys/fs/cgroup{}", line.substr(3)), O_PATH | O_DIRECTORY);
-  return Error{Kind::not_found, "init is in no cgroup of version 2"};
+  const auto path = cgroups::find_path_of(init);
+  if (path.empty()) return Error{Kind::not_found, "init is in no cgroup of version 2"};
+  return sys::openat(AT_FDCWD, format_text("/sys/fs/cgroup{}", path), O_PATH | O_DIRECTORY);
 }
 
 // --cgroup: components below the container's cgroup; the kernel refuses ".." (runc 5403).
@@ -82,67 +80,28 @@ Result<UniqueFd> sub_cgroup(const Target& target, const cgroups::Cgroup& cgroup,
       .hint("name a cgroup that is there, below the container's own");
 }
 
-struct Namespaces {
-  std::uint64_t flags = 0;
-  bool user = false;
-  bool pid = false;
+struct Clone {
+  sys::CloneResult process;
+  bool attached_later = false;  // the kernel does not let it be born in the cgroup; somebody else may move it there
 };
-
-Result<Namespaces> namespaces_of(const Target& target) {
-  Namespaces found;
-  for (const auto& item : target.spec.linux.namespaces) {
-    if (item.type == oci::NamespaceType::pid) {
-      found.pid = true;
-      continue;
-    }
-    if (item.type == oci::NamespaceType::user) {
-      // setns into the user namespace we are in already is EINVAL.
-      const auto own = TRY(sys::fstatat(AT_FDCWD, "/proc/self/ns/user", 0));
-      const auto other = TRY(sys::fstatat(AT_FDCWD, format_text("/proc/{}/ns/user", target.record.init.pid), 0));
-      if (own.st_ino == other.st_ino) continue;
-      found.user = true;
-    }
-    found.flags |= clone_flag(item.type);
-  }
-  return found;
+Result<Clone> clone_at(int cgroup_fd, bool attached_later = false) {
+  auto process = TRY(sys::clone3({.cgroup_fd = cgroup_fd}));
+  return Clone{.process = std::move(process), .attached_later = attached_later};
 }
 
-struct Console {
-  UniqueFd child;
-  UniqueFd master;
-  UniqueFd pidfd;  // --pidfd-socket
-};
-Result<Console> connect_console(const oci::Process& process, const ExecOptions& options) {
-  Console console;
-  console.pidfd = TRY(connect_pidfd_socket(options.pidfd_socket));
-  if (!process.terminal) return console;
-  if (!options.console_socket.empty()) {
-    console.child = TRY(sys::connect_unix(options.console_socket, SOCK_STREAM).during("connect to the console socket"));
-    return console;
-  }
-  auto pair = TRY(sys::socketpair(SOCK_SEQPACKET));
-  console.child = std::move(pair.first);
-  console.master = std::move(pair.second);
-  return console;
-}
-
-// Whether the kernel refused to let the child be born in the cgroup, and somebody else may move it there.
-bool must_attach(const Result<sys::CloneResult>& clone, const cgroups::Cgroup& cgroup) {
-  return !clone.has_value() && clone.error().os_errno() == EACCES && cgroup.can_attach();
-}
-
-Result<sys::CloneResult> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options, bool& attached_later) {
+Result<Clone> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options) {
   if (!options.cgroup.empty()) {
     const auto sub = TRY(sub_cgroup(target, cgroup, options.cgroup));
-    return sys::clone3({.cgroup_fd = sub.get()});
+    return clone_at(sub.get());
   }
-  auto clone = sys::clone3({.cgroup_fd = cgroup.clone_fd()});
-  attached_later = must_attach(clone, cgroup);
-  if (attached_later) return sys::clone3({});
-  const bool divided = !clone.has_value() && (clone.error().os_errno() == EBUSY || clone.error().os_errno() == EOPNOTSUPP);
+  auto clone = clone_at(cgroup.clone_fd());
+  if (clone.has_value()) return clone;
+  const int refusal = clone.error().os_errno();
+  if (refusal == EACCES && cgroup.can_attach()) return clone_at(-1, true);
+  const bool divided = refusal == EBUSY || refusal == EOPNOTSUPP;
   if (!divided || target.record.cgroup_version == cgroups::Version::v1) return clone;
   const auto other = TRY(init_cgroup(target.record.init.pid));
-  return sys::clone3({.cgroup_fd = other.get()});
+  return clone_at(other.get());
 }
 
 struct Started {
@@ -179,11 +138,7 @@ Status lead(const Target& target, const ProcessPlan& plan, const Channel& channe
 
 // The terminal, the pidfd and, last of all, the pid file.
 Status hand_over(const Console& console, const ExecOptions& options, Started& started, Rollback& undo) {
-  if (console.master.is_open()) {
-    auto received = TRY(sys::receive_message(console.master.get(), 64));
-    if (received.fds.size() != 1) return Error{Kind::internal, "the process sent no terminal"};
-    started.terminal = std::move(received.fds.front());
-  }
+  started.terminal = TRY(receive_terminal(console));
   TRY(send_pidfd(console.pidfd, started.pidfd));
   if (!options.pid_file.empty()) {
     undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
@@ -195,31 +150,27 @@ Status hand_over(const Console& console, const ExecOptions& options, Started& st
 Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const ExecOptions& options,
                            const Console& console) {
   const auto cgroup = TRY(open_cgroup(target.record));
-  const auto namespaces = TRY(namespaces_of(target));
-  UniqueFd root;
-  if (target.record.no_pivot)
-    root = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}/root", target.record.init.pid), O_PATH | O_DIRECTORY));
+  const auto namespaces = TRY(namespaces_to_enter(target.spec, target.record.init.pid));
+  const auto root = TRY(open_own_root(target.record));
   UniqueFd proc;
   if (has_labels(plan)) proc = TRY(open_verified_proc());
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
   auto cgroup_entries = TRY(cgroup->open_entries().during("enter cgroup"));
   // In a user namespace nobody has CAP_SYS_PTRACE over a process that began outside (CVE-2016-9962).
-  const bool staged = namespaces.pid && !namespaces.user;
+  const bool staged = namespaces.pid && (namespaces.others & CLONE_NEWUSER) == 0;
   // man 2 setns: entering a pid namespace only affects children.
   if (namespaces.pid && !staged)
     TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
-  bool attached_later = false;
-  auto clone = TRY(clone_into(target, *cgroup, options, attached_later).during("clone"));
-  if (clone.pid == 0) {
+  auto clone = TRY(clone_into(target, *cgroup, options).during("clone"));
+  if (clone.process.pid == 0) {
     ExecInput input{.plan = plan,
                     .channel = channels.child,
                     .cgroup_entries = cgroup_entries,
                     .init = target.init,
-                    .namespaces = namespaces.flags,
-                    .joins_user = namespaces.user,
+                    .namespaces = namespaces.others,
                     .staged = staged,
-                    .attached_later = attached_later,
+                    .attached_later = clone.attached_later,
                     .root = root,
                     .proc = proc,
                     .console = console.child,
@@ -230,8 +181,8 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     run_exec(input);
   }
   channels.child.close();
-  Started started{.pid = clone.pid, .pidfd = std::move(clone.pidfd), .terminal = UniqueFd{}};
-  if (attached_later) TRY(attach(*cgroup, started, channels.parent, staged).during("enter cgroup"));
+  Started started{.pid = clone.process.pid, .pidfd = std::move(clone.process.pidfd), .terminal = UniqueFd{}};
+  if (clone.attached_later) TRY(attach(*cgroup, started, channels.parent, staged).during("enter cgroup"));
   if (staged) {
     auto adopted = TRY(adopt_staged(channels.parent, started.pidfd));
     started.pid = adopted.pid;
@@ -263,7 +214,7 @@ Result<int> exec_in_container(const StateStore& store, const ExecOptions& option
   const auto filters = store.seccomp_cache();
   auto plan = TRY(make_process_plan(process, target.spec.linux, {.container_id = target.record.id, .is_exec = true, .filters = &filters, .annotations = target.spec.annotations}));
   if (process.terminal && options.console_socket.empty()) plan.console_size = own_terminal_size();
-  const auto console = TRY(connect_console(process, options));
+  const auto console = TRY(connect_console(process.terminal, options.console_socket, options.pidfd_socket));
   std::optional<Foreground> foreground;
   if (!options.detach) foreground = TRY(Foreground::create(false));
   auto started = TRY(start_exec(target, plan, options, console));

@@ -15,6 +15,7 @@
 #include "cgroups/cgroup.h"
 #include "cgroups/control_file.h"
 #include "labels.h"
+#include "namespaces.h"
 #include "oci-spec/names.h"
 #include "resctrl.h"
 #include "user_namespace.h"
@@ -58,11 +59,8 @@ std::vector<std::string> controllers(cgroups::Version version) {
 
 std::vector<std::string> namespaces() {
   std::vector<std::string> found;
-  for (const auto& row : oci::kNamespaceNames) {
-    const std::string name{row.name};
-    const auto file = name == "mount" ? "mnt" : name == "network" ? "net" : name;
-    if (exists("/proc/self/ns/" + file)) found.push_back(name);
-  }
+  for (const auto& row : oci::kNamespaceNames)
+    if (exists(namespace_path("self", row.type))) found.emplace_back(row.name);
   return found;
 }
 

@@ -4,8 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-
 #include "base/file.h"
 #include "base/format.h"
 #include "base/root_dir.h"
@@ -38,35 +36,22 @@ Result<Target> open_target(const StateStore& store, const ContainerId& id) {
 
 struct Entry {
   std::uint64_t flags = 0;
-  bool joins_user = false;
   UniqueFd root;  // --no-pivot: the container's root is not that of its namespace
 };
 
 // Beside the mount namespace those that own what sysfs, mqueue and cgroup2 show. Never the pid namespace.
-constexpr std::array kJoined{NamespaceType::user, NamespaceType::mount, NamespaceType::network, NamespaceType::ipc, NamespaceType::cgroup};
+constexpr std::uint64_t kJoined = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWCGROUP;
 
 Result<Entry> plan_entry(const Target& target) {
-  Entry entry;
-  const auto pid = target.opened.record.init.pid;
-  for (const auto type : kJoined) {
-    if (target.spec.find_namespace(type) == nullptr) continue;
-    if (type == NamespaceType::user) {
-      // setns into the user namespace we are in already is EINVAL.
-      const auto own = TRY(sys::fstatat(AT_FDCWD, "/proc/self/ns/user", 0));
-      const auto other = TRY(sys::fstatat(AT_FDCWD, format_text("/proc/{}/ns/user", pid), 0));
-      if (own.st_ino == other.st_ino) continue;
-      entry.joins_user = true;
-    }
-    entry.flags |= clone_flag(type);
-  }
-  if (target.opened.record.no_pivot)
-    entry.root = TRY(sys::openat(AT_FDCWD, format_text("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
-  return entry;
+  const auto& record = target.opened.record;
+  const auto namespaces = TRY(namespaces_to_enter(target.spec, record.init.pid));
+  auto root = TRY(open_own_root(record));
+  return Entry{.flags = namespaces.others & kJoined, .root = std::move(root)};
 }
 
 Result<RootDir> enter(const Entry& entry, const UniqueFd& init) {
   TRY(sys::setns(init.get(), static_cast<int>(entry.flags)).during("enter the container's namespaces"));
-  if (entry.joins_user) TRY(become_namespace_root().during("become root of the user namespace"));
+  if ((entry.flags & CLONE_NEWUSER) != 0) TRY(become_namespace_root().during("become root of the user namespace"));
   TRY(sys::set_dumpable(false));  // a change of user, as setns into a user namespace is one, may have set it
   (void)sys::umask(0);
   if (entry.root.is_open()) {

@@ -20,15 +20,16 @@ using oci::NamespaceType;
 struct Row {
   NamespaceType type;
   std::uint64_t flag;
+  const char* file;
 };
-constexpr std::array kTypes{Row{NamespaceType::user, CLONE_NEWUSER},
-                            Row{NamespaceType::pid, CLONE_NEWPID},
-                            Row{NamespaceType::network, CLONE_NEWNET},
-                            Row{NamespaceType::mount, CLONE_NEWNS},
-                            Row{NamespaceType::ipc, CLONE_NEWIPC},
-                            Row{NamespaceType::uts, CLONE_NEWUTS},
-                            Row{NamespaceType::cgroup, CLONE_NEWCGROUP},
-                            Row{NamespaceType::time, CLONE_NEWTIME}};
+constexpr std::array kTypes{Row{NamespaceType::user, CLONE_NEWUSER, "user"},
+                            Row{NamespaceType::pid, CLONE_NEWPID, "pid"},
+                            Row{NamespaceType::network, CLONE_NEWNET, "net"},
+                            Row{NamespaceType::mount, CLONE_NEWNS, "mnt"},
+                            Row{NamespaceType::ipc, CLONE_NEWIPC, "ipc"},
+                            Row{NamespaceType::uts, CLONE_NEWUTS, "uts"},
+                            Row{NamespaceType::cgroup, CLONE_NEWCGROUP, "cgroup"},
+                            Row{NamespaceType::time, CLONE_NEWTIME, "time"}};
 
 const Row& row_of(NamespaceType type) {
   return *std::find_if(kTypes.begin(), kTypes.end(), [&](const Row& row) { return row.type == type; });
@@ -62,9 +63,8 @@ Result<std::string> time_offsets(const oci::Linux& linux, const oci::Spec& spec)
 // The rootfs is mounted and pivot_root is called in the mount namespace of the container, for all who
 // live in it: in our own that would be the host.
 Status refuse_own_mounts(const UniqueFd& fd, const std::string& path) {
-  const auto own = TRY(sys::fstatat(AT_FDCWD, "/proc/self/ns/mnt", 0));
   const auto joined = TRY(sys::fstat(fd.get()));
-  if (own.st_dev != joined.st_dev || own.st_ino != joined.st_ino) return ok();
+  if (!TRY(is_own_namespace(NamespaceType::mount, joined))) return ok();
   return Error{Kind::unsupported, format_text("{} is the mount namespace of husk itself", quote(path))}.hint(
       "leave the path out: the container's mounts would be made on the host");
 }
@@ -72,6 +72,28 @@ Status refuse_own_mounts(const UniqueFd& fd, const std::string& path) {
 }  // namespace
 
 std::uint64_t clone_flag(NamespaceType type) { return row_of(type).flag; }
+
+std::string namespace_path(std::string_view process, NamespaceType type) { return format_text("/proc/{}/ns/{}", process, row_of(type).file); }
+
+bool is_same_namespace(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
+
+Result<bool> is_own_namespace(NamespaceType type, const struct stat& other) {
+  const auto own = TRY(sys::fstatat(AT_FDCWD, namespace_path("self", type), 0));
+  return is_same_namespace(own, other);
+}
+
+Result<ToEnter> namespaces_to_enter(const oci::Spec& spec, pid_t init) {
+  ToEnter found;
+  for (const auto& item : spec.linux.namespaces) {
+    if (item.type == NamespaceType::pid) found.pid = true;
+    else found.others |= clone_flag(item.type);
+  }
+  if ((found.others & CLONE_NEWUSER) == 0) return found;
+  const auto user = TRY(sys::fstatat(AT_FDCWD, namespace_path(std::to_string(init), NamespaceType::user), 0));
+  if (TRY(is_own_namespace(NamespaceType::user, user))) found.others &= ~static_cast<std::uint64_t>(CLONE_NEWUSER);
+  return found;
+}
+
 Result<NamespacePlan> plan_namespaces(const oci::Spec& spec) {
   NamespacePlan plan;
   bool join_user = false;

@@ -2,8 +2,11 @@
 // Source: runtime-spec config-linux.md#namespaces; man 2 clone3, setns, ioctl_ns.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -39,6 +42,17 @@ struct NamespacePlan {
 Result<NamespacePlan> plan_namespaces(const oci::Spec& spec);
 
 std::uint64_t clone_flag(oci::NamespaceType type);  // CLONE_NEW*
+std::string namespace_path(std::string_view process, oci::NamespaceType type);  // "/proc/self/ns/mnt"
+bool is_same_namespace(const struct stat& a, const struct stat& b);
+Result<bool> is_own_namespace(oci::NamespaceType type, const struct stat& other);
+
+// The way to the container's init: CLONE_NEW* of what `spec` gives it. Our own user namespace is not among them:
+// setns into that is EINVAL.
+struct ToEnter {
+  std::uint64_t others = 0;
+  bool pid = false;  // for children only
+};
+Result<ToEnter> namespaces_to_enter(const oci::Spec& spec, pid_t init);
 
 // The descriptors of plan.joins, opened on the host side and checked for their type.
 struct JoinHandles {

@@ -185,6 +185,11 @@ Result<Record> parse_record(std::string_view text) {
   return record;
 }
 
+Result<UniqueFd> open_own_root(const Record& record) {
+  if (!record.no_pivot) return UniqueFd{};
+  return sys::openat(AT_FDCWD, format_text("/proc/{}/root", record.init.pid), O_PATH | O_DIRECTORY);
+}
+
 Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record) {
   if (record.cgroup_driver == cgroups::Driver::disabled || record.cgroup_path.empty()) return cgroups::none();
   if (!record.scope.empty())

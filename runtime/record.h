@@ -68,6 +68,8 @@ std::string write_record(const Record& record);
 Result<Record> parse_record(std::string_view text);
 
 Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record);
+// The container's root directory, where it is not that of its mount namespace (--no-pivot); else closed.
+Result<UniqueFd> open_own_root(const Record& record);
 
 // The OCI state; pid is 0 when stopped.
 oci::State make_state(const Record& record, Phase phase);

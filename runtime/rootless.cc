@@ -5,24 +5,14 @@
 #include <cstdlib>
 #include <optional>
 
-#include "base/file.h"
 #include "base/format.h"
 #include "base/sys.h"
-#include "base/text.h"
+#include "cgroups/tree.h"
 
 namespace husk::runtime {
 namespace {
 
 std::optional<bool> forced;
-
-// "0::/user.slice/…"; "" when there is none. Source: man 7 cgroups, /proc/pid/cgroup.
-std::string own_cgroup() {
-  const auto text = read_file("/proc/self/cgroup", 1U << 16U);
-  if (!text.has_value()) return "";
-  for (const auto line : split(text.value(), '\n'))
-    if (line.starts_with("0::/")) return std::string{line.substr(3)};
-  return "";
-}
 
 // To make a cgroup there, and to move processes into it.
 bool may_use(const std::string& place) {
@@ -58,7 +48,7 @@ std::string default_state_root() {
 
 std::string find_delegated_cgroup(const std::string& id) {
   if (!is_rootless() || cgroups::host_version() != cgroups::Version::v2) return "";
-  const auto own = own_cgroup();
+  const auto own = cgroups::find_path_of(::getpid());
   for (const auto& place : {own.substr(0, own.rfind('/') == std::string::npos ? 0 : own.rfind('/')), own}) {
     const bool inside = !place.empty() && place.find("/..") == std::string::npos;  // of what a cgroup namespace shows
     if (inside && may_use(place)) return format_text("{}/husk-{}", place, id);

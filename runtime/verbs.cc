@@ -226,6 +226,13 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
   return directory.remove();
 }
 
+Status remove_after_end(Created& created) {
+  TRY(created.directory.lock());
+  if (created.directory.is_gone()) return ok();
+  TRY(fault_point("run-over"));
+  return destroy(created.directory, created.record, created.hooks);
+}
+
 Status remove_locked(const ContainerDir& directory) {
   const auto record = directory.read();
   if (record.has_value()) return destroy(directory, record.value(), saved_hooks(directory, record.value()));

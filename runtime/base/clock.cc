@@ -38,21 +38,25 @@ Result<std::int64_t> digits(std::string_view text, std::size_t at, std::size_t c
 std::int64_t now_unix_ns() { return read_clock(CLOCK_REALTIME); }
 std::int64_t now_monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
 
-std::string rfc3339(std::int64_t unix_ns) {
-  std::int64_t seconds = unix_ns / kSecond;
-  std::int64_t rest = unix_ns % kSecond;
-  if (rest < 0) {
-    rest += kSecond;
-    --seconds;
-  }
+CalendarTime calendar_time(std::int64_t unix_ns) {
   // No gmtime_r: glibc reads /etc/localtime on its first call.
-  const std::chrono::sys_seconds when{std::chrono::seconds{seconds}};
+  const std::chrono::sys_time<std::chrono::nanoseconds> when{std::chrono::nanoseconds{unix_ns}};
   const auto day = std::chrono::floor<std::chrono::days>(when);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss time{when - day};
-  return format_text("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
-                     time.minutes().count(), time.seconds().count(), rest);
+  return {.year = static_cast<int>(date.year()),
+          .month = static_cast<unsigned>(date.month()),
+          .day = static_cast<unsigned>(date.day()),
+          .hour = static_cast<unsigned>(time.hours().count()),
+          .minute = static_cast<unsigned>(time.minutes().count()),
+          .second = static_cast<unsigned>(time.seconds().count()),
+          .nanosecond = static_cast<unsigned>(time.subseconds().count())};
+}
+
+std::string rfc3339(std::int64_t unix_ns) {
+  const auto time = calendar_time(unix_ns);
+  return format_text("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", time.year, time.month, time.day, time.hour, time.minute, time.second,
+                     time.nanosecond);
 }
 
 Result<std::int64_t> parse_rfc3339(std::string_view text) {

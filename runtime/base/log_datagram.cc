@@ -2,10 +2,9 @@
 
 #include <syslog.h>
 
-#include <chrono>
-
 #include <array>
 
+#include "base/clock.h"
 #include "base/format.h"
 
 namespace husk::log {
@@ -42,13 +41,9 @@ std::string journal_entry(Level level, std::string_view program, std::string_vie
 std::string syslog_entry(Level level, std::string_view id, std::int64_t unix_ns, int pid, std::string_view message) {
   constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const std::chrono::sys_seconds when{std::chrono::seconds{unix_ns / 1'000'000'000}};
-  const auto day = std::chrono::floor<std::chrono::days>(when);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss time{when - day};
-  return format_text("<{}>{} {:2} {:02}:{:02}:{:02} {}[{}]: {}", LOG_USER | severity(level),
-                     kMonths.at(static_cast<unsigned>(date.month()) - 1), static_cast<unsigned>(date.day()), time.hours().count(),
-                     time.minutes().count(), time.seconds().count(), id, pid, message);
+  const auto time = calendar_time(unix_ns);
+  return format_text("<{}>{} {:2} {:02}:{:02}:{:02} {}[{}]: {}", LOG_USER | severity(level), kMonths.at(time.month - 1), time.day, time.hour,
+                     time.minute, time.second, id, pid, message);
 }
 
 }  // namespace husk::log

@@ -47,9 +47,7 @@ Result<int> run_restore(const Globals& globals, const Parsed& parsed) {
   created.directory.unlock();
   if (!foreground.has_value()) return 0;
   const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal)));
-  TRY(created.directory.lock());
-  if (created.directory.is_gone()) return status;  // somebody deleted it meanwhile
-  TRY(runtime::destroy(created.directory, created.record, created.hooks));
+  TRY(runtime::remove_after_end(created));
   return status;
 }
 

@@ -49,14 +49,10 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   (void)runtime::fault_point("run-wait");  // only to be killed there
   const auto* notify = created.notify.has_value() ? &*created.notify : nullptr;
   const int status = TRY(foreground->wait(created.init.pid, created.init.pidfd, std::move(created.terminal), notify));
-  if (parsed.has("keep")) {
+  if (parsed.has("keep"))
     TRY(created.directory.write_exit_code(status));
-    return status;
-  }
-  TRY(created.directory.lock());
-  if (created.directory.is_gone()) return status;  // somebody deleted it meanwhile
-  TRY(runtime::fault_point("run-over"));
-  TRY(runtime::destroy(created.directory, created.record, created.hooks));
+  else
+    TRY(runtime::remove_after_end(created));
   return status;
 }
 

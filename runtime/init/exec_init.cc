@@ -21,7 +21,7 @@ namespace {
 // rights. Source: man 2 setns, "fd is a PID file descriptor".
 Status enter_container(const ExecInput& input) {
   TRY(sys::setns(input.init.get(), static_cast<int>(input.namespaces)).during("enter the container's namespaces"));
-  if (input.joins_user) TRY(become_namespace_root().during("become root of the user namespace"));
+  if ((input.namespaces & CLONE_NEWUSER) != 0) TRY(become_namespace_root().during("become root of the user namespace"));
   TRY(sys::set_parent_death_signal(SIGKILL));
   if (!input.root.is_open()) return ok();
   TRY(sys::fchdir(input.root.get()));

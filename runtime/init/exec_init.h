@@ -16,7 +16,6 @@ struct ExecInput {
   std::vector<UniqueFd>& cgroup_entries;
   const UniqueFd& init;          // pidfd of the container's init
   std::uint64_t namespaces = 0;  // CLONE_NEW* to enter; pid is entered by whoever clones
-  bool joins_user = false;
   bool staged = false;           // run_exec_stage did the way into the container
   bool attached_later = false;   // staged: the way begins when the parent says that the cgroup is entered
   const UniqueFd& root;          // its root directory, for a container made with --no-pivot; else closed

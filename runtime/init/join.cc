@@ -18,19 +18,14 @@ Status join_one(const Join& join, const UniqueFd& fd) {
       .during(format_text("join {} namespace {}", oci::namespace_name(join.type), quote(join.path)));
 }
 
-Result<bool> is_same_namespace(int a, int b) {
-  const auto first = TRY(sys::fstat(a));
-  const auto second = TRY(sys::fstat(b));
-  return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
-}
-
 // Does the user namespace `user_fd` own the namespace `fd`?
 bool is_owned_by(int fd, int user_fd) {
   const auto owner = sys::ioctl(fd, NS_GET_USERNS, nullptr, "NS_GET_USERNS");
   if (!owner.has_value()) return false;  // EPERM: an ancestor of ours owns it
   const UniqueFd owner_fd{owner.value()};
-  const auto same = is_same_namespace(owner_fd.get(), user_fd);
-  return same.has_value() && same.value();
+  const auto first = sys::fstat(owner_fd.get());
+  const auto second = sys::fstat(user_fd);
+  return first.has_value() && second.has_value() && is_same_namespace(first.value(), second.value());
 }
 
 int find_user(const NamespacePlan& plan, const JoinHandles& handles) {
@@ -39,10 +34,9 @@ int find_user(const NamespacePlan& plan, const JoinHandles& handles) {
   return -1;
 }
 
-// setns into the user namespace we are in already is EINVAL.
 Status join_user(int user_fd) {
-  const auto own = TRY(sys::openat(AT_FDCWD, "/proc/self/ns/user", O_RDONLY));
-  const auto same = TRY(is_same_namespace(own.get(), user_fd));
+  const auto joined = TRY(sys::fstat(user_fd));
+  const auto same = TRY(is_own_namespace(NamespaceType::user, joined));
   if (same) return ok();
   return sys::setns(user_fd, CLONE_NEWUSER).during("join user namespace");
 }
