@@ -47,6 +47,8 @@ struct Cgroup2Host : PrivateMounts {
   }
 };
 
+inline constexpr const char* kRoot = "/sys/fs/cgroup";
+
 // Why `controller` cannot limit anything here; empty when it can.
 inline std::string without_controller(const std::string& controller) {
   const auto found = read_file("/sys/fs/cgroup/cgroup.controllers");
@@ -158,5 +160,6 @@ inline std::string text_of(const std::string& path) {
   REQUIRE_OK(text);
   return std::string{trim(text.value())};
 }
+inline std::string value_of(const std::string& path, const std::string& name) { return text_of(kRoot + path + "/" + name); }
 
 }  // namespace husk::test

@@ -12,7 +12,6 @@ using namespace husk::test;
 
 namespace {
 
-constexpr const char* kRoot = "/sys/fs/cgroup";
 
 }  // namespace
 

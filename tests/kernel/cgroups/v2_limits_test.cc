@@ -14,14 +14,6 @@ using namespace husk::cgroups;
 using namespace husk::test;
 
 
-namespace {
-
-constexpr const char* kRoot = "/sys/fs/cgroup";
-
-std::string value_of(const std::string& path, const std::string& name) { return text_of(kRoot + path + "/" + name); }
-
-}  // namespace
-
 TEST_CASE("config-linux.md#memory: a process above its limit is killed, and the kill is counted as the reason") {
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;

@@ -14,7 +14,6 @@ using namespace husk::test;
 
 namespace {
 
-std::string value_of(const std::string& path, const std::string& name) { return text_of("/sys/fs/cgroup" + path + "/" + name); }
 bool has_file(const std::string& path, const std::string& name) { return path_exists("/sys/fs/cgroup" + path + "/" + name); }
 
 bool is_machine_of_our_own() { return ::getenv("HUSK_VM") != nullptr; }

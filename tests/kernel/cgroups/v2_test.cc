@@ -12,7 +12,6 @@ using namespace husk::test;
 
 namespace {
 
-constexpr const char* kRoot = "/sys/fs/cgroup";
 
 // Others may use the hierarchy at the same time: only names of our own count.
 bool is_left(const std::string& path) { return path_exists(kRoot + path.substr(0, path.find('/', 1))); }

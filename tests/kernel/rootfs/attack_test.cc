@@ -10,7 +10,6 @@
 #include <atomic>
 
 #include "base/file.h"
-#include "base/process.h"
 #include "base/sys.h"
 #include "bundle.h"
 
@@ -19,31 +18,10 @@ using namespace husk::test;
 
 namespace {
 
-bool is_empty_dir(const std::string& path) {
-  const auto fd = sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
-  if (!fd.has_value()) return false;
-  const auto entries = sys::list_dir(fd.value().get());
-  return entries.has_value() && entries.value().empty();
+// Exchanges two names, as a neighbour with access to a shared volume would.
+Neighbour swapper(const std::string& left, const std::string& right) {
+  return Neighbour{[=] { (void)::renameat2(AT_FDCWD, left.c_str(), AT_FDCWD, right.c_str(), RENAME_EXCHANGE); }};
 }
-
-// A process that exchanges two names for ever, as a neighbour with access to a shared volume would.
-class Swapper {
- public:
-  Swapper(const std::string& left, const std::string& right) {
-    auto clone = sys::clone3({});
-    REQUIRE_OK(clone);
-    if (clone.value().pid == 0) {
-      (void)sys::set_parent_death_signal(9);
-      for (;;) (void)::renameat2(AT_FDCWD, left.c_str(), AT_FDCWD, right.c_str(), RENAME_EXCHANGE);
-    }
-    auto child = Child::adopt(clone.value().pid);
-    REQUIRE_OK(child);
-    child_ = std::move(child).value();
-  }
-
- private:
-  Child child_;  // killed and reaped at the end
-};
 
 constexpr int kRaces = 60;
 
@@ -263,7 +241,7 @@ TEST_CASE("CVE-2021-30465: a destination exchanged with a link to the host durin
   bundle.bind(bundle.host_dir("payload"), "/volume/target/made", {"bind"});
   bundle.bind(bundle.host_file("f", "x"), "/volume/target/file", {"bind"});
   bundle.mount({.destination = "/volume/target", .type = "tmpfs", .source = "t"});
-  const Swapper swapper{volume + "/target", volume + "/link"};
+  const auto exchange = swapper(volume + "/target", volume + "/link");
   for (int i = 0; i < kRaces; ++i) {
     const auto failure = bundle.run([] { return ok(); }, [&](const rootfs::Applied&) -> Status {
       // Still in the host's tree: a mount that had left the rootfs would be seen there.
@@ -284,7 +262,7 @@ TEST_CASE("CVE-2019-19921: /proc exchanged with a link during apply is refused o
   bundle.image_link("/link", "decoy");
   bundle.mount({.destination = "/proc", .type = "proc", .source = "proc"});
   bundle.spec.linux.masked_paths = {"/proc/keys"};
-  const Swapper swapper{bundle.in_rootfs("/proc"), bundle.in_rootfs("/link")};
+  const auto exchange = swapper(bundle.in_rootfs("/proc"), bundle.in_rootfs("/link"));
   for (int i = 0; i < kRaces; ++i) {
     const auto failure = bundle.run([] { return ok(); }, [&](const rootfs::Applied&) -> Status {
       EXPECT(mount_line(bundle.in_rootfs("/decoy")).empty());
@@ -302,7 +280,7 @@ TEST_CASE("a masked path exchanged with a link during apply never covers somethi
   bundle.image_link("/link", "../../../../../../.." + outside);
   bundle.spec.linux.masked_paths = {"/secret"};
   bundle.spec.linux.readonly_paths = {"/secret"};
-  const Swapper swapper{bundle.in_rootfs("/secret"), bundle.in_rootfs("/link")};
+  const auto exchange = swapper(bundle.in_rootfs("/secret"), bundle.in_rootfs("/link"));
   for (int i = 0; i < kRaces; ++i) {
     const auto failure = bundle.run([] { return ok(); }, [&](const rootfs::Applied&) -> Status {
       EXPECT(mount_line(outside).empty());

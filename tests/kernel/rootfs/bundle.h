@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/process.h"
 #include "in_namespace.h"
 #include "oci-spec/runtime_spec.h"
 #include "rootfs/rootfs.h"
@@ -40,6 +41,16 @@ struct Bundle {
   std::string refused() const { return run([] { return ok(); }); }
 };
 
+// A process that does `act` again and again, until the end of the scope.
+class Neighbour {
+ public:
+  explicit Neighbour(const std::function<void()>& act);
+
+ private:
+  Child child_;  // killed and reaped at the end
+};
+
+bool is_empty_dir(const std::string& path);
 bool contains(const std::string& text, std::string_view part);
 // "ok", or the name of the errno: what a write, a mkdir and so on gave.
 std::string outcome(const Status& done);

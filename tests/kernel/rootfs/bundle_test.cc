@@ -1,6 +1,7 @@
 #include "bundle.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -83,6 +84,25 @@ std::string Bundle::run(const Step& inside, const AppliedStep& before_enter) con
         return inside();
       },
       sandbox);
+}
+
+Neighbour::Neighbour(const std::function<void()>& act) {
+  const auto clone = sys::clone3({});
+  REQUIRE_OK(clone);
+  if (clone.value().pid == 0) {
+    (void)sys::set_parent_death_signal(SIGKILL);
+    for (;;) act();
+  }
+  auto child = Child::adopt(clone.value().pid);
+  REQUIRE_OK(child);
+  child_ = std::move(child).value();
+}
+
+bool is_empty_dir(const std::string& path) {
+  const auto fd = sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+  if (!fd.has_value()) return false;
+  const auto entries = sys::list_dir(fd.value().get());
+  return entries.has_value() && entries.value().empty();
 }
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }

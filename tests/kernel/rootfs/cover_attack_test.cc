@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/process.h"
 #include "base/sys.h"
 #include "bundle.h"
 
@@ -21,41 +20,11 @@ Status expect_null(const std::string& path) {
   return ok();
 }
 
-Status expect_empty(const std::string& path) {
-  const auto fd = TRY(sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY));
-  const auto entries = TRY(sys::list_dir(fd.get()));
-  EXPECT(entries.empty());
-  return ok();
-}
-
 // The usual mounts in namespaces of their own, so that sysfs waits for the network.
 void use_own_namespaces(Bundle& bundle) {
   bundle.usual_mounts();
   bundle.sandbox.more_namespaces = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNET;
 }
-
-// A process that makes a link and takes it away again, for ever.
-class Flicker {
- public:
-  Flicker(const std::string& target, const std::string& path) {
-    auto clone = sys::clone3({});
-    REQUIRE_OK(clone);
-    if (clone.value().pid == 0) {
-      (void)sys::set_parent_death_signal(9);
-      for (;;) {
-        (void)!::symlink(target.c_str(), path.c_str());
-        (void)::unlink(path.c_str());
-        (void)::rmdir(path.c_str());
-      }
-    }
-    auto child = Child::adopt(clone.value().pid);
-    REQUIRE_OK(child);
-    child_ = std::move(child).value();
-  }
-
- private:
-  Child child_;  // killed and reaped at the end
-};
 
 constexpr int kRaces = 100;
 
@@ -68,7 +37,7 @@ TEST_CASE("config-linux.md#masked-paths: a read-only path that covers a whole pr
   bundle.spec.linux.readonly_paths = {"/proc", "/sys"};
   const auto failure = bundle.run([]() -> Status {
     TRY(expect_null("/proc/keys"));
-    TRY(expect_empty("/sys/firmware"));
+    EXPECT(is_empty_dir("/sys/firmware"));
     EXPECT(contains(mount_flags("/proc"), "ro,"));
     return ok();
   });
@@ -94,7 +63,7 @@ TEST_CASE("config-linux.md#masked-paths: a path with .. is masked where it leads
   bundle.spec.linux.readonly_paths = {"/sys/..//proc/sys"};
   const auto failure = bundle.run([]() -> Status {
     TRY(expect_null("/proc/keys"));
-    TRY(expect_empty("/sys/firmware"));
+    EXPECT(is_empty_dir("/sys/firmware"));
     TRY(expect_null("/secret"));
     TRY(expect_null("/proc/timer_list"));
     EXPECT(contains(mount_flags("/proc/sys"), "ro,"));
@@ -110,8 +79,15 @@ TEST_CASE("CVE-2019-16884: a link that appears while a mount point is made does 
   bundle.bind(shared, "/shared", {"bind"});
   bundle.bind(bundle.host_dir("payload"), "/shared/made", {"bind"});
   bundle.bind(bundle.host_file("payload.txt", "x"), "/shared/file", {"bind"});
-  const Flicker directory{"/proc/sys", shared + "/made"};
-  const Flicker file{"/proc/version", shared + "/file"};
+  const auto flicker = [](const char* target, const std::string& path) {
+    return [target, path] {
+      (void)!::symlink(target, path.c_str());
+      (void)::unlink(path.c_str());
+      (void)::rmdir(path.c_str());
+    };
+  };
+  const Neighbour directory{flicker("/proc/sys", shared + "/made")};
+  const Neighbour file{flicker("/proc/version", shared + "/file")};
   for (int i = 0; i < kRaces; ++i) {
     const auto failure = bundle.run([]() -> Status {
       EXPECT(mount_line("/proc/sys").empty());
