@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/format.h"
 #include "base/text.h"
@@ -170,11 +171,11 @@ Status use_microseconds(Property& property) {
   constexpr double kMost = 1.8e13;  // seconds that fit into 64 bits of microseconds
   const auto number = property.values.size() == 1 ? parse_real(property.values.front()) : Error{Kind::invalid, "a list"};
   const double seconds = number.has_value() ? number.value() : -1;
-  if (std::string_view{"nqiuxtd"}.find(property.signature) == std::string_view::npos || !(seconds >= 0 && seconds < kMost))
+  if (std::string_view{"nqiuxtd"}.find(property.signature) == std::string_view::npos || seconds < 0 || seconds >= kMost)
     return Error{Kind::invalid, format_text("{} needs a number of seconds", property.name)};
   property.name = property.name.substr(0, property.name.size() - 3) + "USec";
   property.signature = "t";
-  property.values = {std::to_string(static_cast<std::uint64_t>(seconds * kMicroseconds + 0.5))};
+  property.values = {std::to_string(static_cast<std::uint64_t>(std::round(seconds * kMicroseconds)))};
   return ok();
 }
 

@@ -62,7 +62,7 @@ constexpr std::uint64_t kSecond = 1000000;
 // Microseconds of a second.
 std::uint64_t share_of(std::uint64_t quota, std::uint64_t period) {
   constexpr std::uint64_t kStep = 10000;
-  if (quota == kInfinity || quota >= kInfinity / kSecond) return kInfinity;
+  if (quota >= kInfinity / kSecond) return kInfinity;
   return (quota * kSecond / period + kStep - 1) / kStep * kStep;
 }
 
