@@ -17,9 +17,18 @@ std::string controller_of(const std::string& path) {
   return name.substr(0, name.find('.'));
 }
 
+// Newer kernels take any limit of kernel memory and do nothing with it. Source: mm/memcontrol-v1.c, "has no effect".
+Status check_kernel_memory(const Target& target) {
+  const auto wanted = parse_uint64(target.value);
+  if (file_name(target.path) != "memory.kmem.limit_in_bytes" || !wanted.has_value() || read_number(target.path) <= wanted.value()) return ok();
+  return Error{Kind::unsupported, "memory.kmem.limit_in_bytes: this kernel takes a limit of kernel memory and does nothing with it"}.hint(
+      "leave \"/linux/resources/memory/kernel\" out: the memory limit counts kernel memory too");
+}
+
 // An empty write() never reaches the file's handler; a newline means "empty" to the kernel.
 Status write_once(const Target& target) {
-  return write_existing(AT_FDCWD, target.path, target.value.empty() ? "\n" : target.value);
+  TRY(write_existing(AT_FDCWD, target.path, target.value.empty() ? "\n" : target.value));
+  return check_kernel_memory(target);
 }
 
 bool is_absent(const Status& status) { return !status.has_value() && status.error().os_errno() == ENOENT; }
@@ -108,7 +117,8 @@ Error explain(Error error, const std::string& path) {
     case ERANGE:
     case ENODEV:
       return std::move(error).as(Kind::invalid).hint(
-          format_text("the kernel does not take this value for {}", file_name(path)));
+          format_text("the kernel does not take this value for {}{}", file_name(path),
+                      path.ends_with("cpu.rt_runtime_us") ? ": the cgroups above must have as much, and share it" : ""));
     case EROFS:
       return std::move(error).hint("the cgroup file system is mounted read-only here; mount it read-write, or use "
                                    "--cgroup-manager disabled");

@@ -26,8 +26,23 @@ Status apply_rlimit(const RlimitPlan& item, const Channel& channel) {
       "{}: the hard limit stays {} instead of {}: raising it needs CAP_SYS_RESOURCE", item.name, now.hard, item.limit.hard));
 }
 
+// Source: man 2 sched_setattr; kernel Documentation/scheduler/sched-rt-group.rst.
+std::string why_not_scheduled(int error) {
+  switch (error) {
+    case EPERM:
+      return "real-time and deadline policies need CAP_SYS_NICE; on cgroup v1 the first also need \"/linux/resources/cpu/realtimeRuntime\"";
+    case EINVAL: return "this kernel does not have the policy, or not with these values";
+    case EBUSY: return "the processors have not that much time left: lower runtime, or raise period";
+    default: return "";
+  }
+}
+
 Status apply_scheduling(const ProcessPlan& plan) {
-  if (plan.scheduler.has_value()) TRY(sys::sched_setattr_raw(&*plan.scheduler).during("apply /process/scheduler"));
+  if (plan.scheduler.has_value()) {
+    auto done = sys::sched_setattr_raw(&*plan.scheduler);
+    auto hint = why_not_scheduled(done.has_value() ? 0 : done.error().os_errno());
+    TRY(std::move(done).during("apply /process/scheduler").hint(std::move(hint)));
+  }
   if (plan.io_priority.has_value()) TRY(sys::ioprio_set(*plan.io_priority).during("apply /process/ioPriority"));
   if (plan.persona.has_value()) TRY(sys::personality(*plan.persona).during("apply /linux/personality"));
   if (plan.memory_policy.has_value())

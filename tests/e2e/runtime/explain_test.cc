@@ -189,16 +189,6 @@ TEST_CASE("an unknown capability is one warning that names it, and the container
   CHECK_MESSAGE(contains(done.err, "warning: unknown capability \"CAP_FLY\" is left out"), done.err);
 }
 
-TEST_CASE("config.md#linux-process: ioPriority reaches the kernel") {
-  REQUIRE_E2E();
-  Bench bench;
-  const auto classes = bench.shell_bundle("ionice -p $$", [](oci::Spec& spec) {
-    spec.process->io_priority = oci::IoPriority{.io_class = "IOPRIO_CLASS_BE", .priority = 6};
-  });
-  const auto done = bench.husk({"run", "-b", classes, bench.id()});
-  CHECK_MESSAGE(contains(done.out, "best-effort: prio 6"), (done.out + done.err));
-}
-
 TEST_CASE("config-linux.md#memory-policy: the kernel has it") {
   REQUIRE_E2E();
   if (!path_exists("/proc/self/numa_maps")) HUSK_SKIP("needs a kernel with CONFIG_NUMA");

@@ -113,6 +113,68 @@ TEST_CASE("update: each flag reaches the field of its own name") {
   }
 }
 
+// What the kernel itself says to a value: in a cgroup beside the container's.
+class Asked {
+ public:
+  Asked(const std::string& parent, const std::string& file, const std::string& value) : directory_{parent + "/husk-test-" + random_hex(6)} {
+    REQUIRE_OK(sys::mkdirat(AT_FDCWD, directory_, 0755));
+    const auto written = write_existing(AT_FDCWD, directory_ + "/" + file, value);
+    taken_ = written.has_value() && trim(read_file(directory_ + "/" + file).value()) == value;  // kernel memory: taken and left out
+  }
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+  ~Asked() { (void)sys::unlinkat(AT_FDCWD, directory_, AT_REMOVEDIR); }
+  bool taken() const { return taken_; }
+
+ private:
+  std::string directory_;
+  bool taken_ = false;
+};
+
+TEST_CASE("update: a limit of cgroup version 1 is set where the kernel takes it; else one error names its file, and nothing has changed") {
+  REQUIRE_E2E();
+  if (!path_exists("/sys/fs/cgroup/memory")) HUSK_SKIP("needs the controllers of cgroup version 1");
+  struct Row {
+    std::string flag;
+    std::string value;
+    std::string file;
+    std::string written;
+  };
+  for (const auto& row : {Row{"--memory-reservation", "32M", "memory/memory.soft_limit_in_bytes", "33554432"},
+                          Row{"--kernel-memory", "32M", "memory/memory.kmem.limit_in_bytes", "33554432"},
+                          Row{"--kernel-memory-tcp", "8M", "memory/memory.kmem.tcp.limit_in_bytes", "8388608"},
+                          Row{"--cpu-rt-period", "500000", "cpu/cpu.rt_period_us", "500000"},
+                          Row{"--cpu-rt-runtime", "1000", "cpu/cpu.rt_runtime_us", "1000"},
+                          Row{"--blkio-weight", "500", "blkio/blkio.bfq.weight", "500"},
+                          Row{"--pids-limit", "-1", "pids/pids.max", "max"}}) {
+    CAPTURE(row.flag);
+    Bench bench;
+    const auto id = sleeper(bench);
+    const auto slash = row.file.find('/');
+    const auto parent = "/sys/fs/cgroup/" + row.file.substr(0, slash) + *bench.state(id).find("cgroupPath")->as_string();
+    const Asked asked{parent.substr(0, parent.rfind('/')), row.file.substr(slash + 1), row.written};
+    const auto config = [&] { return read_file(bench.root() + "/" + id + "/config.json").value(); };
+    const auto before = config();
+    const auto earlier = path_exists(parent + row.file.substr(slash)) ? limit(bench, Hierarchy::native, "", row.file) : "";
+    // Beside a limit that is always taken, and goes back when the other is not.
+    const auto done = bench.husk({"update", id, "--memory", "96M", row.flag, row.value});
+    CHECK(done.status.code == (asked.taken() ? 0 : 1));
+    CHECK(limit(bench, Hierarchy::native, "", "memory/memory.limit_in_bytes") == std::to_string((asked.taken() ? 96 : 64) << 20));
+    if (asked.taken()) {
+      CHECK_MESSAGE(done.err.empty(), done.err);
+      CHECK(limit(bench, Hierarchy::native, "", row.file) == row.written);
+      CHECK(config() != before);
+    } else {
+      CHECK(std::count(done.err.begin(), done.err.end(), '\n') == 1);
+      CHECK_MESSAGE(contains(done.err, row.file.substr(slash + 1)), done.err);
+      CHECK_MESSAGE(contains(done.err, "(hint: "), done.err);
+      if (!earlier.empty()) CHECK(limit(bench, Hierarchy::native, "", row.file) == earlier);
+      CHECK(config() == before);
+    }
+    CHECK(bench.husk({"delete", "-f", id}).status.code == 0);
+  }
+}
+
 TEST_CASE("update --resources: a file, and - for standard input as containerd and CRI-O give it") {
   REQUIRE_E2E();
   Bench bench;
