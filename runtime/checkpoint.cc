@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cgroups/find_freezer.h"
 #include "criu_call.h"
+#include "image_directory.h"
 #include "outside.h"
 #include "rootfs/mount_plan.h"
 
@@ -64,7 +65,9 @@ struct Directories {
 
 Result<Directories> open_directories(const CriuOptions& options) {
   Directories directories{.images = TRY(open_image_directory(options.image_path, true).during("--image-path"))};
+  TRY(check_images(directories.images).during("--image-path"));
   if (!options.work_path.empty()) directories.work = TRY(open_image_directory(options.work_path, true).during("--work-path"));
+  TRY(remove_logs(directories.work.is_open() ? directories.work : directories.images, "dump"));
   return directories;
 }
 
@@ -86,6 +89,10 @@ Result<criu::Request> make_request(const CheckpointOptions& options, const Opene
   TRY(add_namespace(spec, oci::NamespaceType::network, "net", kNetKey, request));
   TRY(add_namespace(spec, oci::NamespaceType::pid, "pid", kPidKey, request));
   return request;
+}
+
+Status keep(const Directories& directories, const Outside& outside) {
+  return write_atomically(directories.images.get(), kOutsideFile, write_outside(outside), 0600).during("--image-path");
 }
 
 Status thaw(const Opened& opened) {
@@ -127,11 +134,13 @@ Status checkpoint_container(const StateStore& store, const CheckpointOptions& op
   const auto spec = TRY(saved_spec(opened.directory));
   const auto directories = TRY(open_directories(options.common));
   CriuCall call{.request = TRY(make_request(options, opened, spec, directories))};
+  Outside outside;
   if (!options.pre_dump) {
     auto seen = TRY(look(opened, spec));
+    outside = std::move(seen.outside);
     call.request.mounts = std::move(seen.mounts);
     std::ranges::move(seen.externals, std::back_inserter(call.request.externals));
-    TRY(write_atomically(directories.images.get(), kOutsideFile, write_outside(seen.outside), 0600).during("--image-path"));
+    TRY(keep(directories, outside));
   }
   const bool goes_on = options.pre_dump || options.common.criu.leave_running;
   const auto done = call_criu_on(opened, call, goes_on);
@@ -139,6 +148,8 @@ Status checkpoint_container(const StateStore& store, const CheckpointOptions& op
     if (!options.pre_dump) (void)sys::unlinkat(directories.images.get(), kOutsideFile);  // no image, then
     return done.error();
   }
+  // Without the sizes it is an image too.
+  if (!options.pre_dump && find_pages(directories.images, outside).has_value()) (void)keep(directories, outside);
   return goes_on ? ok() : wait_for_end(opened);
 }
 

@@ -97,14 +97,6 @@ Result<pid_t> call_criu(const CriuCall& call) {
   return done;
 }
 
-Result<UniqueFd> open_image_directory(const std::string& path, bool make) {
-  if (make) {
-    auto made = sys::mkdirat(AT_FDCWD, path, 0700);
-    if (!made.has_value() && made.error().kind() != Kind::exists) return std::move(made).error();
-  }
-  return sys::openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
-}
-
 std::string criu_config_file(const std::vector<std::pair<std::string, std::string>>& annotations) {
   for (const auto& [key, value] : annotations)
     if (key == kCriuConfigAnnotation) return value;

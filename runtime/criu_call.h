@@ -27,8 +27,6 @@ struct CriuCall {
 // The pid of the restored init, 0 for the rest. Errors carry what CRIU's log says. husk-criu is over afterwards.
 Result<pid_t> call_criu(const CriuCall& call);
 
-// Descriptors that both verbs need. Made when missing (mode 0700) if `make` is set.
-Result<UniqueFd> open_image_directory(const std::string& path, bool make);
 inline constexpr std::string_view kCriuConfigAnnotation = "org.criu.config";
 // The name of the annotation's file for CRIU, or husk's default. Source: runc, docs/checkpoint-restore.md.
 std::string criu_config_file(const std::vector<std::pair<std::string, std::string>>& annotations);

@@ -21,17 +21,16 @@ using oci::Json;
 using oci::JsonReader;
 using rootfs::Act;
 
-Json numbers(const std::vector<std::size_t>& values) {
+Json numbers(const std::vector<std::uint64_t>& values) {
   auto list = Json::array();
-  for (const auto value : values) list.push(Json{static_cast<std::uint64_t>(value)});
+  for (const auto value : values) list.push(Json{value});
   return list;
 }
 
-Result<std::vector<std::size_t>> numbers_in(const JsonReader& reader, std::string_view key) {
-  constexpr std::uint64_t kMost = 100'000;
+Result<std::vector<std::uint64_t>> numbers_in(const JsonReader& reader, std::string_view key, std::uint64_t most = 100'000) {
   const auto member = TRY(reader.require(key));
-  std::vector<std::size_t> values;
-  for (const auto& item : TRY(member.elements())) values.push_back(TRY(item.uint64(kMost)));
+  std::vector<std::uint64_t> values;
+  for (const auto& item : TRY(member.elements())) values.push_back(TRY(item.uint64(most)));
   return values;
 }
 
@@ -211,7 +210,28 @@ Status check_mask(const RootDir& root, const std::string& path, bool directory) 
   return Error{Kind::internal, "it is not masked"};
 }
 
+bool is_page_file(std::string_view name) { return name.starts_with("pages-") && name.find('/') == std::string_view::npos; }
+
 }  // namespace
+
+Status find_pages(const UniqueFd& images, Outside& outside) {
+  for (const auto& entry : TRY(sys::list_dir(images.get()))) {
+    if (!is_page_file(entry.name)) continue;
+    outside.page_files.push_back(entry.name);
+    outside.page_bytes.push_back(static_cast<std::uint64_t>(TRY(sys::fstatat(images.get(), entry.name, AT_SYMLINK_NOFOLLOW)).st_size));
+  }
+  return ok();
+}
+
+Status check_pages(const UniqueFd& images, const Outside& outside) {
+  for (std::size_t i = 0; i < outside.page_files.size(); ++i) {
+    const auto info = TRY(sys::fstatat(images.get(), outside.page_files[i], AT_SYMLINK_NOFOLLOW));
+    if (static_cast<std::uint64_t>(info.st_size) < outside.page_bytes[i])
+      return Error{Kind::invalid, format_text("{} is cut off: {} of {} bytes", quote(outside.page_files[i]), info.st_size, outside.page_bytes[i])}
+          .hint("copy the image again");
+  }
+  return ok();
+}
 
 std::string mount_key(std::size_t index) { return format_text("husk-mount-{}", index); }
 std::string mask_key(std::size_t index) { return format_text("husk-mask-{}", index); }
@@ -228,6 +248,7 @@ std::string write_outside(const Outside& outside) {
   json.set("destinations", Json{outside.destinations});
   json.set("maskedDirectories", numbers(outside.masked_directories)).set("devices", numbers(outside.devices));
   json.set("hierarchies", Json{outside.hierarchies});
+  json.set("pageFiles", Json{outside.page_files}).set("pageBytes", numbers(outside.page_bytes));
   json.set("stdio", Json{std::vector<std::string>(outside.stdio.begin(), outside.stdio.end())});
   return json.dump() + "\n";
 }
@@ -235,6 +256,8 @@ std::string write_outside(const Outside& outside) {
 bool find_sources(Outside& outside, const rootfs::RootfsPlan& plan) {
   outside.sources.clear();
   for (const auto& destination : outside.destinations) {
+    // Twice, and one of two mounts would stand where nobody looks.
+    if (std::ranges::count(outside.destinations, destination) != 1) return false;
     // The last one is on top.
     const auto found = std::find_if(plan.mounts.rbegin(), plan.mounts.rend(), [&](const auto& op) {
       return op.act == rootfs::Act::bind && op.to == destination;
@@ -257,6 +280,10 @@ Result<Outside> parse_outside(std::string_view text) {
   outside.masked_directories = TRY(numbers_in(reader, "maskedDirectories"));
   outside.devices = TRY(numbers_in(reader, "devices"));
   outside.hierarchies = TRY(reader.find_strings("hierarchies"));
+  outside.page_files = TRY(reader.find_strings("pageFiles"));
+  if (!outside.page_files.empty()) outside.page_bytes = TRY(numbers_in(reader, "pageBytes", INT64_MAX));
+  if (outside.page_files.size() != outside.page_bytes.size() || !std::ranges::all_of(outside.page_files, is_page_file))
+    return Error{Kind::invalid, "\"/pageFiles\": must be names of files of pages, as many as \"/pageBytes\""};
   const auto stdio = TRY(reader.find_strings("stdio"));
   if (stdio.size() != outside.stdio.size() || !std::ranges::all_of(stdio, is_stream_name))
     return Error{Kind::invalid, "\"/stdio\": must be three names of streams"};

@@ -28,10 +28,16 @@ struct Outside {
   std::vector<std::size_t> masked_directories;  // of maskedPaths, covered by an empty directory
   std::vector<std::size_t> devices;             // of the plan's devices
   std::vector<std::string> hierarchies;         // of cgroup v1, "memory"; "" = v2
+  std::vector<std::string> page_files;          // of the image; CRIU waits for ever for what is cut off them
+  std::vector<std::uint64_t> page_bytes;        // parallel to page_files
   std::array<std::string, 3> stdio;             // CRIU's name of the file: "pipe:[123]"; "" = the container's own
 };
 std::string write_outside(const Outside& outside);
 Result<Outside> parse_outside(std::string_view text);
+
+// The files with the memory: their sizes after a checkpoint, and whether they have them still.
+Status find_pages(const UniqueFd& images, Outside& outside);
+Status check_pages(const UniqueFd& images, const Outside& outside);
 
 // Fills `sources`: an engine that moves a container to another host or name writes its mounts in an order of its own.
 // False when a mount is missing.

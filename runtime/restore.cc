@@ -18,6 +18,7 @@
 #include "foreground.h"
 #include "handshake.h"
 #include "hooks.h"
+#include "image_directory.h"
 #include "init/join.h"
 #include "labels.h"
 #include "oci-spec/names.h"
@@ -29,6 +30,7 @@ namespace husk::runtime {
 namespace {
 
 constexpr const char* kLogFile = "restore.log";
+constexpr const char* kNoImage = "it must be an image that husk checkpoint has written to its end";
 
 // What a restore works on.
 struct Restore {
@@ -46,8 +48,9 @@ struct Restore {
 Result<Outside> read_outside(const UniqueFd& images, const ContainerPlan& plan) {
   const auto text = read_file_at(images.get(), kOutsideFile, 1U << 20U);
   if (!text.has_value())
-    return Error{text.error()}.during("--image-path").hint("it must be an image that husk checkpoint has written to its end");
+    return Error{text.error()}.during("--image-path").hint(kNoImage);
   auto outside = TRY(parse_outside(text.value()).during(kOutsideFile));
+  TRY(check_pages(images, outside).during("--image-path"));
   const auto fits = [](const std::vector<std::size_t>& indices, std::size_t size) {
     return std::ranges::all_of(indices, [&](auto index) { return index < size; });
   };
@@ -58,13 +61,22 @@ Result<Outside> read_outside(const UniqueFd& images, const ContainerPlan& plan) 
       "it needs the same destinations of bind mounts, and the same devices and maskedPaths");
 }
 
-// A stopped container of this id makes room: checkpoint leaves one.
-Status make_room(const StateStore& store, const ContainerId& id) {
+// A stopped container of this id makes room: checkpoint leaves one. It is there again when the restore fails, without
+// what it had of the host; its poststop hooks have run.
+Status make_room(const StateStore& store, const ContainerId& id, Rollback& undo) {
   const auto there = store.open(id);
   if (!there.has_value()) return there.error().kind() == Kind::not_found ? ok() : Status{there.error()};
   const auto opened = open_locked(store, id);
   if (!opened.has_value() || opened.value().phase != Phase::stopped) return ok();  // reserve() says so
-  return remove_locked(opened.value().directory).during("remove the stopped container");
+  auto record = opened.value().record;
+  const auto config = TRY(opened.value().directory.read_config());
+  TRY(remove_locked(opened.value().directory).during("remove the stopped container"));
+  record.has_late_hooks = false;
+  undo.on_failure([store, id, record, config] {
+    const auto again = store.reserve(id);
+    if (again.has_value() && again.value().write_config(config).has_value()) (void)again.value().write(record);
+  });
+  return ok();
 }
 
 // Namespaces that config.json gives by path. CRIU gets network and pid as descriptors, the rest by the path.
@@ -190,7 +202,8 @@ Result<Restore> read_all_about(const RestoreOptions& options, std::string& confi
   spec.linux.seccomp.reset();  // the filters are in the image
   auto plan = TRY(make_container_plan(spec, options.create));
   Restore restore{.options = options, .plan = std::move(plan), .spec = std::move(spec)};
-  restore.images = TRY(open_image_directory(options.common.image_path, false).during("--image-path"));
+  restore.images = TRY(open_image_directory(options.common.image_path, false).during("--image-path").hint(kNoImage));
+  TRY(check_images(restore.images).during("--image-path"));
   if (!options.common.work_path.empty())
     restore.work = TRY(open_image_directory(options.common.work_path, true).during("--work-path"));
   restore.outside = TRY(read_outside(restore.images, restore.plan));
@@ -227,7 +240,9 @@ Result<Created> restore_container(const StateStore& store, const RestoreOptions&
   TRY(require_root_for_criu());
   std::string config;
   auto restore = TRY(read_all_about(options, config));
-  TRY(make_room(store, options.create.id));
+  TRY(remove_logs(restore.work.is_open() ? restore.work : restore.images, "restore"));
+  Rollback undo_room;  // after all the rest
+  TRY(make_room(store, options.create.id, undo_room));
   // Before its undoing: what that looks at must outlive it.
   Created created{.directory = TRY(store.reserve(options.create.id)),
                   .record = first_record(restore.plan),
@@ -253,6 +268,7 @@ Result<Created> restore_container(const StateStore& store, const RestoreOptions&
   TRY(finish(restore, created, pid, undo));
   created.terminal = std::move(restore.terminal);
   undo.commit();
+  undo_room.commit();
   return created;
 }
 

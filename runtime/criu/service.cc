@@ -62,8 +62,16 @@ struct Answer {
   UniqueFd fd;
 };
 
-Result<Answer> receive(const UniqueFd& socket) {
-  auto got = sys::receive_message(socket.get(), kMaxAnswer);
+// A CRIU that is killed may leave a child with its end of the socket: its own end counts too.
+Status wait_for_answer(const Service& service) {
+  std::vector<sys::PollEntry> entries{{.fd = service.socket.get(), .events = POLLIN}, {.fd = service.pidfd.get(), .events = POLLIN}};
+  TRY(sys::poll(entries, -1));
+  return entries[0].revents != 0 ? ok() : Status{no_answer()};
+}
+
+Result<Answer> receive(const Service& service) {
+  TRY(wait_for_answer(service));
+  auto got = sys::receive_message(service.socket.get(), kMaxAnswer);
   // It died with our request unread. Source: unix_release_sock() in net/unix/af_unix.c.
   if (!got.has_value() && got.error().os_errno() == ECONNRESET) return no_answer();
   auto received = TRY(std::move(got));
@@ -87,7 +95,7 @@ Status answer_moment(const UniqueFd& socket, const Answer& answer, const Notify&
 Result<int> take_answers(const Service& service, const Notify& notify) {
   std::optional<Error> given_up;
   for (;;) {
-    auto answer = receive(service.socket);
+    auto answer = receive(service);
     if (!answer.has_value()) return given_up.has_value() ? *given_up : std::move(answer).error();
     const auto& message = answer.value().message;
     if (message.type() == rpc::NOTIFY && message.success()) {

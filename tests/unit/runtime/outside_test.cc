@@ -10,6 +10,8 @@ namespace {
 TEST_CASE("what is outside of a container: written and read again; keys hold numbers only") {
   Outside outside{.mounts = {0, 7}, .destinations = {"/a", "/b"}, .sources = {}, .masks = {1}, .masked_directories = {2}, .devices = {3}, .hierarchies = {"memory"}};
   outside.stdio = {"pipe:[5]", "", "file[a:b]"};
+  outside.page_files = {"pages-1.img"};
+  outside.page_bytes = {1ULL << 40U};
   const auto again = parse_outside(write_outside(outside));
   REQUIRE_OK(again);
   CHECK(again.value().mounts == outside.mounts);
@@ -19,6 +21,8 @@ TEST_CASE("what is outside of a container: written and read again; keys hold num
   CHECK(again.value().devices == outside.devices);
   CHECK(again.value().hierarchies == outside.hierarchies);
   CHECK(again.value().stdio == outside.stdio);
+  CHECK(again.value().page_files == outside.page_files);
+  CHECK(again.value().page_bytes == outside.page_bytes);
   CHECK(mount_key(7) == "husk-mount-7");
 }
 
@@ -30,6 +34,8 @@ TEST_CASE("an image is restored with mounts in another order, and refused when o
   CHECK(outside.sources == std::vector<std::size_t>{2, 1});
   outside.destinations.push_back("/c");
   CHECK(!find_sources(outside, plan));
+  outside.destinations = {"/a", "/a"};
+  CHECK(!find_sources(outside, plan));
 }
 
 TEST_CASE("husk-checkpoint.json: what is no such file is refused") {
@@ -37,7 +43,9 @@ TEST_CASE("husk-checkpoint.json: what is no such file is refused") {
   for (const auto& text :
        {std::string{"{}"}, std::string{"[]"}, R"({"mounts":["/etc"],)" + rest + R"("stdio":["","",""]})",
         R"({"mounts":[-1],)" + rest + R"("stdio":["","",""]})", R"({"mounts":[],)" + rest + R"("stdio":["",""]})",
-        R"({"mounts":[],)" + rest + R"("stdio":["/etc/shadow","",""]})"}) {
+        R"({"mounts":[],)" + rest + R"("stdio":["/etc/shadow","",""]})",
+        R"({"mounts":[],)" + rest + R"("pageFiles":["pages-/../x"],"pageBytes":[1],"stdio":["","",""]})",
+        R"({"mounts":[],)" + rest + R"("pageFiles":["pages-1.img"],"pageBytes":[],"stdio":["","",""]})"}) {
     CAPTURE(text);
     CHECK(!parse_outside(text).has_value());
   }
