@@ -22,6 +22,7 @@ Result<std::vector<RecordFiles::Stored>> RecordFiles::read_all() const {
   std::vector<Stored> all;
   const auto entries = TRY(sys::list_dir(directory_.get()));
   for (const auto& entry : entries) {
+    if (is_temporary(entry.name)) TRY(sys::unlinkat(directory_.get(), entry.name));
     if (!entry.name.ends_with(kSuffix)) continue;
     Stored stored{.id = entry.name.substr(0, entry.name.size() - kSuffix.size()), .text = {}};
     stored.text = TRY(read_file_at(directory_.get(), entry.name, kMaxRecord));

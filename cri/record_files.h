@@ -19,6 +19,7 @@ class RecordFiles {
     std::string id;
     std::string text;
   };
+  // For the one that owns the directory, before anybody writes: what a killed writer left half-written is removed.
   Result<std::vector<Stored>> read_all() const;
   Status write(const std::string& id, std::string_view text, Durable durable) const;
   Status remove(const std::string& id) const;  // durable; absence is success

@@ -103,7 +103,8 @@ Status RecordStore::reload() {
   const auto directory = TRY(sys::openat(AT_FDCWD, directory_ + "/pods", O_RDONLY | O_DIRECTORY));
   const auto entries = TRY(sys::list_dir(directory.get()));
   for (const auto& entry : entries) {
-    if (!entry.name.ends_with(kSuffix)) continue;  // a temporary file of a writer that died
+    if (is_temporary(entry.name)) TRY(sys::unlinkat(directory.get(), entry.name));  // of a writer that died: we hold the lock
+    if (!entry.name.ends_with(kSuffix)) continue;
     const auto id = entry.name.substr(0, entry.name.size() - kSuffix.size());
     // One that is too large or cannot be read is as broken as one that cannot be parsed: it must not keep every
     // other pod from the network.

@@ -36,8 +36,11 @@ Status write_existing(int dirfd, const std::string& path, std::string_view text)
   return ok();
 }
 
+constexpr std::string_view kTemporary = ".tmp-";
+constexpr std::size_t kRandomBytes = 4;
+
 Status write_atomically(int dirfd, const std::string& path, std::string_view text, mode_t mode, Durable durable) {
-  const std::string temporary = format_text("{}.tmp-{}", path, random_hex(4));
+  const std::string temporary = format_text("{}{}{}", path, kTemporary, random_hex(kRandomBytes));
   const auto write_temporary = [&]() -> Status {
     const auto fd = TRY(sys::openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
     TRY(sys::write_all(fd.get(), text));
@@ -54,6 +57,14 @@ Status write_atomically(int dirfd, const std::string& path, std::string_view tex
   const auto directory = slash == std::string::npos ? std::string{"."} : path.substr(0, slash + 1);
   const auto fd = TRY(sys::openat(dirfd, directory, O_RDONLY | O_DIRECTORY));
   return sys::fsync(fd.get());
+}
+
+bool is_temporary(std::string_view name) {
+  constexpr auto kDigits = 2 * kRandomBytes;
+  if (name.size() <= kTemporary.size() + kDigits) return false;
+  const auto digits = name.substr(name.size() - kDigits);
+  return name.substr(0, name.size() - kDigits).ends_with(kTemporary) &&
+         digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 Status make_directories(const std::string& path, mode_t mode) {

@@ -25,6 +25,10 @@ enum class Durable { no, yes };
 Status write_atomically(int dirfd, const std::string& path, std::string_view text, mode_t mode = 0644,
                         Durable durable = Durable::no);
 
+// A writer that was killed leaves its temporary file: of such a name, in a directory that nobody is writing to, it is
+// nobody's.
+bool is_temporary(std::string_view name);
+
 Status make_directories(const std::string& path, mode_t mode = 0755);  // like mkdir -p, host paths
 // Removes a file or a whole tree, never crossing symlinks. Absence is success. Does not descend into
 // mount points: those fail with EBUSY.

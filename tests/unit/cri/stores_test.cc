@@ -116,6 +116,17 @@ TEST_CASE("records survive: a new store reads what the old one wrote, without wh
   CHECK(store->list()[0]->ready);
 }
 
+TEST_CASE("what a writer that was killed left half-written goes when the store is opened; other files stay") {
+  const husk::test::TempDir directory;
+  REQUIRE_OK(make_directories(directory / "pods"));
+  for (const auto* name : {"aa.json.tmp-0123abcd", "aa.json.tmp-0123abcx", "aa.json.tmp-0123ab", ".tmp-0123abcd", "bb.damaged"})
+    REQUIRE_OK(write_atomically(AT_FDCWD, directory / (std::string{"pods/"} + name), "{"));
+  const auto store = PodStore::open(directory / "pods", "pod", decode_pod_record).value();
+  CHECK(store->list().empty());
+  CHECK_FALSE(path_exists(directory / "pods/aa.json.tmp-0123abcd"));
+  for (const auto* name : {"aa.json.tmp-0123abcx", "aa.json.tmp-0123ab", ".tmp-0123abcd", "bb.damaged"}) CHECK(path_exists(directory / (std::string{"pods/"} + name)));
+}
+
 TEST_CASE("a change that cannot be written is not seen") {
   const husk::test::TempDir directory;
   const auto store = PodStore::open(directory / "pods", "pod", decode_pod_record).value();

@@ -98,6 +98,16 @@ TEST_CASE("a subnet that shrank: offsets outside it do not count as taken inside
   CHECK(store->lock().value().find_free_offset(2, 3) == 2);
 }
 
+TEST_CASE("what a writer that was killed left half-written goes with the next reading") {
+  const test::TempDir directory;
+  REQUIRE_OK(make_directories(directory / "s/pods"));
+  REQUIRE_OK(write_atomically(AT_FDCWD, directory / "s/pods/a.json.tmp-0123abcd", "{"));
+  const auto store = open_store(directory / "s");
+  CHECK(store->lock().value().records().empty());
+  CHECK(store->broken().empty());
+  CHECK_FALSE(path_exists(directory / "s/pods/a.json.tmp-0123abcd"));
+}
+
 TEST_CASE("files that hold no record are reported, kept out, and removable") {
   const test::TempDir directory;
   REQUIRE_OK(make_directories(directory / "s/pods"));
