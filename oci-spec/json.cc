@@ -22,15 +22,16 @@ class JsonBuilder {
   bool number_integer(std::int64_t value) { return add(Json{value}); }
   bool number_unsigned(std::uint64_t value) { return add(Json{value}); }
   bool number_float(double value, const std::string&) { return add(Json{value}); }
-  bool string(std::string& value) { return add(Json{std::move(value)}); }
+  // A copy of its exact size: nlohmann's buffer keeps its memory for the next string.
+  bool string(const std::string& value) { return add(Json{std::string_view{value}}); }
   bool binary(nlohmann::json::binary_t&) { return false; }
   bool start_object(std::size_t) { return open(Json::object()); }
   bool start_array(std::size_t) { return open(Json::array()); }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
-  bool key(std::string& name) {
+  bool key(const std::string& name) {
     if (!stack_.back().add_name(name)) return fail(format_text("duplicate key {}", quote(name)));
-    stack_.back().key = std::move(name);
+    stack_.back().key = name;
     return true;
   }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) {
@@ -63,7 +64,7 @@ class JsonBuilder {
     if (error_.empty()) error_ = std::move(text);
     return false;
   }
-  bool add(Json value) {
+  bool add(Json&& value) {
     if (stack_.empty()) {
       root_ = std::move(value);
     } else if (stack_.back().value.is_array()) {

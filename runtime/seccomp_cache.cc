@@ -28,9 +28,21 @@ struct Header {
   std::uint32_t zero = 0;
 };
 
-// FNV-1a: finds accidents, and names files; what must not be mixed up is compared whole.
+// Like FNV-1a, by words of eight bytes: finds accidents, and names files; what must not be mixed up is compared whole.
 std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325U) {
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  const auto add = [&hash](std::uint64_t word) {
+    hash = (hash ^ word) * 0x100000001b3U;
+    hash ^= hash >> 32U;  // the lower bits of a product do not depend on the upper ones of its factors
+  };
+  add(text.size());
+  std::uint64_t word = 0;
+  for (; text.size() >= sizeof word; text.remove_prefix(sizeof word)) {
+    std::memcpy(&word, text.data(), sizeof word);
+    add(word);
+  }
+  word = 0;
+  std::memcpy(&word, text.data(), text.size());
+  add(word);
   return hash;
 }
 
@@ -149,7 +161,7 @@ std::optional<SeccompFilter> decode_filter(std::string_view key, std::string_vie
   entry.remove_prefix(sizeof header);
   if (header.magic != kMagic || header.key_bytes != key.size() || header.instructions > BPF_MAXINSNS) return std::nullopt;
   if (entry.size() != key.size() + header.instructions * sizeof(sock_filter) || !entry.starts_with(key)) return std::nullopt;
-  if (hash_of(entry) != header.checksum) return std::nullopt;
+  if (hash_of(entry.substr(key.size()), hash_of(key)) != header.checksum) return std::nullopt;
   SeccompFilter filter;
   filter.flags = header.flags;
   filter.program.resize(header.instructions);
