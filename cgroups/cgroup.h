@@ -78,9 +78,13 @@ class Cgroup {
   }
   // systemd of a plain user: the kernel lets nobody move a process across the tree of somebody else, as from a login's
   // session into the user's units. systemd may, for processes of its user. Others: unsupported.
+  // `below`: "" or a cgroup inside, "/workers".
   // Source: cgroup-v2.rst, "Delegation Containment".
   virtual bool can_attach() const { return false; }
-  virtual Status attach(pid_t) { return Error{Kind::unsupported, "only a user's systemd moves a process into a cgroup"}; }
+  virtual Status attach(pid_t, const std::string& below) {
+    (void)below;
+    return Error{Kind::unsupported, "only a user's systemd moves a process into a cgroup"};
+  }
   // v2: the number that no other cgroup has until the next boot; else 0.
   virtual std::uint64_t id() const { return 0; }
   virtual Status freeze() = 0;   // returns when frozen

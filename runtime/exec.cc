@@ -65,17 +65,23 @@ Result<UniqueFd> init_cgroup(pid_t init) {
   return sys::openat(AT_FDCWD, format_text("/sys/fs/cgroup{}", path), O_PATH | O_DIRECTORY);
 }
 
+// "workers" → "/workers", as systemd wants it; "" and "/" → "".
+std::string below_cgroup(const std::string& path) {
+  const auto first = path.find_first_not_of('/');
+  return first == std::string::npos ? std::string{} : "/" + path.substr(first);
+}
+
 // --cgroup: components below the container's cgroup; the kernel refuses ".." (runc 5403).
 Result<UniqueFd> sub_cgroup(const Target& target, const cgroups::Cgroup& cgroup, const std::string& path) {
   if (target.record.cgroup_version == cgroups::Version::v1 || cgroup.clone_fd() < 0)
     return Error{Kind::unsupported, "--cgroup needs cgroup version 2"}.hint("leave the option out");
   if (path.find(':') != std::string::npos)
     return Error{Kind::invalid, format_text("--cgroup {}: controllers cannot be named in cgroup version 2", quote(path))};
-  const auto relative = path.substr(std::min(path.find_first_not_of('/'), path.size()));
+  const auto below = below_cgroup(path);
   const open_how how{.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                      .mode = 0,
                      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-  return sys::openat2(cgroup.clone_fd(), relative.empty() ? "." : relative, how)
+  return sys::openat2(cgroup.clone_fd(), below.empty() ? "." : below.substr(1), how)
       .during("--cgroup")
       .hint("name a cgroup that is there, below the container's own");
 }
@@ -90,14 +96,13 @@ Result<Clone> clone_at(int cgroup_fd, bool attached_later = false) {
 }
 
 Result<Clone> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options) {
-  if (!options.cgroup.empty()) {
-    const auto sub = TRY(sub_cgroup(target, cgroup, options.cgroup));
-    return clone_at(sub.get());
-  }
-  auto clone = clone_at(cgroup.clone_fd());
+  UniqueFd sub;
+  if (!options.cgroup.empty()) sub = TRY(sub_cgroup(target, cgroup, options.cgroup));
+  auto clone = clone_at(sub.is_open() ? sub.get() : cgroup.clone_fd());
   if (clone.has_value()) return clone;
   const int refusal = clone.error().os_errno();
   if (refusal == EACCES && cgroup.can_attach()) return clone_at(-1, true);
+  if (sub.is_open()) return clone;
   const bool divided = refusal == EBUSY || refusal == EOPNOTSUPP;
   if (!divided || target.record.cgroup_version == cgroups::Version::v1) return clone;
   const auto other = TRY(init_cgroup(target.record.init.pid));
@@ -111,8 +116,8 @@ struct Started {
 };
 
 // A child that waits: the stage at its beginning, else at handshake 1. It ends when this fails.
-Status attach(cgroups::Cgroup& cgroup, const Started& child, const Channel& channel, bool staged) {
-  auto attached = cgroup.attach(child.pid);
+Status attach(cgroups::Cgroup& cgroup, const std::string& below, const Started& child, const Channel& channel, bool staged) {
+  auto attached = cgroup.attach(child.pid, below);
   if (attached.has_value()) return staged ? channel.send(Step::go) : ok();
   (void)sys::kill(child.pid, SIGKILL);
   (void)sys::waitpid(child.pid);
@@ -182,7 +187,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   }
   channels.child.close();
   Started started{.pid = clone.process.pid, .pidfd = std::move(clone.process.pidfd), .terminal = UniqueFd{}};
-  if (clone.attached_later) TRY(attach(*cgroup, started, channels.parent, staged).during("enter cgroup"));
+  if (clone.attached_later) TRY(attach(*cgroup, below_cgroup(options.cgroup), started, channels.parent, staged).during("enter cgroup"));
   if (staged) {
     auto adopted = TRY(adopt_staged(channels.parent, started.pidfd));
     started.pid = adopted.pid;

@@ -16,7 +16,7 @@ enum class Verb : std::uint8_t { start, stop, set, attach };
 struct Request {
   Verb verb = Verb::start;
   std::string unit;
-  std::vector<Property> properties;  // start, set; attach: PIDs alone
+  std::vector<Property> properties;  // start, set; attach: Subcgroup and PIDs, arguments of the call
 };
 std::string write_request(const Request& request);
 Result<Request> parse_request(std::string_view text);  // invalid

@@ -63,7 +63,9 @@ class Scope final : public Cgroup {
   }
   Status adopt(pid_t process, const std::function<Status()>& claimed) override;
   bool can_attach() const override { return manager() == Manager::user; }
-  Status attach(pid_t process) override { return ask(Verb::attach, {pids(process)}); }
+  Status attach(pid_t process, const std::string& below) override {
+    return ask(Verb::attach, {text("Subcgroup", below), pids(process)});
+  }
   std::uint64_t id() const override { return inner_ != nullptr ? inner_->id() : 0; }
   Status freeze() override { return inner().freeze(); }
   Status thaw() override { return inner().thaw(); }

@@ -217,10 +217,11 @@ Status Bus::set(const Request& request) {
 }
 
 Status Bus::attach(const Request& request) {
-  if (request.properties.size() != 1) return Error{Kind::invalid, "attach takes PIDs alone"};
+  if (request.properties.size() != 2 || request.properties.front().values.size() != 1)
+    return Error{Kind::invalid, "attach takes Subcgroup and PIDs"};
   const auto call = TRY(method_call(bus_, "AttachProcessesToUnit"));
-  TRY(appended(sd_bus_message_append(call.get(), "ss", request.unit.c_str(), "")));
-  TRY(append_value(call.get(), request.properties.front()));
+  TRY(appended(sd_bus_message_append(call.get(), "ss", request.unit.c_str(), request.properties.front().values.front().c_str())));
+  TRY(append_value(call.get(), request.properties.back()));
   BusError error;
   const int called = sd_bus_call(bus_, call.get(), kLimitUs, error.get(), nullptr);
   if (called < 0) return explain(error, called, request, manager_, "AttachProcessesToUnit");

@@ -159,6 +159,20 @@ TEST_CASE("rootless: in a delegated part of cgroup v2 the container has a cgroup
   CHECK_MESSAGE(done.out == part + "/husk-one\n1\ninside\n/sys/fs/cgroup" + part + "/session/\n", said(done));
 }
 
+TEST_CASE("rootless: exec --cgroup enters a part of the container's delegated cgroup that the user made, and nothing else") {
+  REQUIRE_PLAIN_USER();
+  Bench bench;
+  const Delegated end{bench};
+  const auto part = "/" + bench.id("user");
+  const auto script = "husk run -d -b b one >/dev/null 2>err; cat err\nmkdir /sys/fs/cgroup" + part + "/husk-one/workers\n"
+                      "for c in workers /workers ./workers/ /; do husk exec --cgroup $c one cat /proc/self/cgroup | grep ^0:; done\n"
+                      "for c in .. ../session workers/../../session nothing a:b; do husk exec --cgroup $c one true 2>&1 | grep -c -e --cgroup; done\n"
+                      "husk exec -d --pid-file pid --cgroup workers one sleep 1000; grep ^0: /proc/$(cat pid)/cgroup\n"
+                      "husk delete -f one; ls -d /sys/fs/cgroup" + part + "/*/\n";
+  const auto done = as_user(bench, script, R"(s,"sh","sh"\, "-c"\, "sleep 1000",)", with_delegation(bench));
+  CHECK_MESSAGE(done.out == "0::/workers\n0::/workers\n0::/workers\n0::/\n1\n1\n1\n1\n1\n0::" + part + "/husk-one/workers\n/sys/fs/cgroup" + part + "/session/\n", said(done));
+}
+
 TEST_CASE("rootless: limits are applied where the controller is delegated, and refused with the reason where it is not") {
   REQUIRE_PLAIN_USER();
   Bench bench;
