@@ -173,11 +173,8 @@ std::uint64_t keyed_number(std::string_view text, std::string_view key) {
 }
 
 bool has_word(std::string_view text, std::string_view word) {
-  for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
-    const auto is_space = [&text](std::size_t i) { return i >= text.size() || text[i] == ' ' || text[i] == '\n'; };
-    if ((at == 0 || is_space(at - 1)) && is_space(at + word.size())) return true;
-  }
-  return false;
+  const auto words = words_of(text);
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 }  // namespace husk::cgroups

@@ -98,7 +98,7 @@ std::vector<std::uint32_t> parse_number_list(std::string_view text) {
 
 std::vector<std::uint64_t> parse_numbers(std::string_view text) {
   std::vector<std::uint64_t> numbers;
-  for (const auto word : split(trim(text), ' '))
+  for (const auto word : words_of(text))
     if (const auto number = parse_uint64(word); number.has_value()) numbers.push_back(number.value());
   return numbers;
 }

@@ -188,7 +188,7 @@ static bool has_hugetlb(bool cgroup2) {
   if (!cgroup2) return path_exists("/sys/fs/cgroup/hugetlb");
   const auto controllers = read_file("/sys/fs/cgroup/cgroup.controllers", 4096);
   if (!controllers.has_value()) return false;
-  const auto names = split(trim(controllers.value()), ' ');
+  const auto names = words_of(controllers.value());
   return std::ranges::find(names, "hugetlb") != names.end();
 }
 

@@ -98,8 +98,7 @@ constexpr std::uint32_t kEperm = 1;
 constexpr std::array<std::uint64_t, 5> kPersonas{0x0, 0x8, 0x2'0000, 0x2'0008, 0xFFFF'FFFF};
 
 void append_names(std::vector<std::string>& names, std::string_view text) {
-  for (const auto name : split(text, ' '))
-    if (!name.empty()) names.emplace_back(name);
+  for (const auto name : words_of(text)) names.emplace_back(name);
 }
 
 bool has(const oci::Capabilities& capabilities, std::string_view name) {

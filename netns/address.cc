@@ -99,7 +99,7 @@ Result<std::vector<Route>> list_routes(netlink::Socket& socket, Family family) {
   std::vector<Route> routes;
   for (const auto& reply : replies) {
     if (reply.type != RTM_NEWROUTE) continue;
-    if (auto route = parse_route(reply); route.has_value()) routes.push_back(std::move(*route));
+    if (auto route = parse_route(reply); route.has_value()) routes.push_back(*route);
   }
   return routes;
 }

@@ -260,6 +260,7 @@ Status BridgeNetwork::disconnect(Sockets& sockets, const std::string& pod_id) {
 Status BridgeNetwork::disconnect_all(Sockets& sockets, const std::vector<std::string>& pod_ids) {
   // The host's end takes the pod's with it. When the namespace is gone, both are.
   std::vector<std::string> names;
+  names.reserve(pod_ids.size());
   for (const auto& id : pod_ids) names.push_back(host_interface_name(id));
   TRY(delete_links(sockets.route, names));
   // Ports and records go under one lock, the records last: an `install` by somebody else cannot bring the ports

@@ -36,17 +36,14 @@ std::vector<std::string> unknown_capabilities() {
   return {names.begin() + static_cast<std::ptrdiff_t>(last) + 1, names.end()};
 }
 
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  for (const auto word : split(trim(text), ' '))
-    if (!word.empty()) words.emplace_back(word);
-  return words;
-}
-
 // "name hierarchy num_cgroups enabled"; what a hierarchy of v2 has stands in a file of its own.
 // Source: man 7 cgroups, /proc/cgroups.
 std::vector<std::string> controllers(cgroups::Version version) {
-  if (version == cgroups::Version::v2) return words_of(cgroups::read_text("/sys/fs/cgroup/cgroup.controllers"));
+  if (version == cgroups::Version::v2) {
+    const auto text = cgroups::read_text("/sys/fs/cgroup/cgroup.controllers");
+    const auto words = words_of(text);
+    return {words.begin(), words.end()};
+  }
   std::vector<std::string> found;
   const auto table = cgroups::read_text("/proc/cgroups");
   for (const auto line : split(table, '\n')) {

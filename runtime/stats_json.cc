@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/stat_text.h"
 
 namespace husk::runtime {
 namespace {
@@ -152,9 +153,7 @@ std::vector<InterfaceCounters> parse_interfaces(std::string_view proc_net_dev) {
   for (const auto line : split(proc_net_dev, '\n')) {
     const auto colon = line.rfind(':');
     if (colon == std::string_view::npos) continue;  // the two lines of headings
-    std::vector<std::uint64_t> numbers;
-    for (const auto word : split(line.substr(colon + 1), ' '))
-      if (const auto number = parse_uint64(word); number.has_value()) numbers.push_back(number.value());
+    const auto numbers = cgroups::parse_numbers(line.substr(colon + 1));
     const auto name = trim(line.substr(0, colon));
     if (numbers.size() < kColumns || name == "lo") continue;
     found.push_back({.name = std::string{name},

@@ -302,15 +302,15 @@ Result<std::unique_ptr<Cgroup>> join(const Plan& plan, pid_t process) { return m
 Result<std::unique_ptr<Cgroup>> open(const std::string& path) {
   auto hierarchies = TRY(read_hierarchies());
   // A removal that was cut short leaves some: any one is enough to go on with.
-  Status first = ok();
+  std::optional<Error> first;
   for (const auto& hierarchy : hierarchies) {
     const auto there = sys::fstatat(AT_FDCWD, hierarchy.mount + path, 0);
     if (there.has_value())
       return std::unique_ptr<Cgroup>{
           std::make_unique<CgroupV1>(path, std::move(hierarchies), std::vector<std::string>{})};
-    if (first.has_value()) first = there.error();
+    if (!first.has_value()) first = there.error();
   }
-  return first.error();
+  return first.value_or(Error{Kind::not_found, "no hierarchy of cgroup version 1 is mounted"});
 }
 
 }  // namespace husk::cgroups::v1

@@ -125,8 +125,7 @@ Status CgroupV2::delegate(uid_t uid, gid_t gid) {
   auto names = read_text("/sys/kernel/cgroup/delegate");
   if (names.empty()) names = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";  // until kernel 4.15
   TRY(sys::fchown(fd_.get(), uid, gid));
-  for (const auto name : split(names, '\n')) {
-    if (name.empty()) continue;
+  for (const auto name : words_of(names)) {
     auto done = sys::fchownat(fd_.get(), std::string{name}, uid, gid, AT_SYMLINK_NOFOLLOW);
     if (!done.has_value() && done.error().os_errno() != ENOENT) return done;  // of a controller that is off
   }

@@ -16,10 +16,8 @@ Result<std::vector<std::string>> parse_words(const std::string& text) {
     for (const auto& item : items) words.push_back(TRY(item.string()));
     return words;
   }
-  std::vector<std::string> words;
-  for (const auto word : split(text, ' '))
-    if (!word.empty()) words.emplace_back(word);
-  return words;
+  const auto words = words_of(text);
+  return std::vector<std::string>{words.begin(), words.end()};
 }
 
 Result<std::string> check_variable(const std::string& text) {

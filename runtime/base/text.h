@@ -19,6 +19,7 @@ Result<std::int64_t> parse_int64(std::string_view text);
 Result<double> parse_real(const std::string& text);
 
 std::vector<std::string_view> split(std::string_view text, char separator);  // keeps empty parts
+std::vector<std::string_view> words_of(std::string_view text);  // what stands between spaces, tabs and newlines
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::string_view trim(std::string_view text);  // spaces, tabs, newlines at both ends
 std::string to_lower(std::string_view text);

@@ -56,12 +56,6 @@ Result<Request> parse_request(const Parsed& parsed) {
   return request;
 }
 
-std::vector<std::string_view> words_of(std::string_view line) {
-  auto words = split(line, ' ');
-  std::erase(words, std::string_view{});
-  return words;
-}
-
 // The header and the rows of `pids`, from a table of ps(1) that has a column PID.
 Result<std::string> rows_of(std::string_view table, const std::vector<pid_t>& pids) {
   const auto lines = split(table, '\n');

@@ -29,6 +29,13 @@ TEST_CASE("numbers fill the whole text and fit their type (CVE-2026-30892, CVE-2
   }
 }
 
+TEST_CASE("words are what stands between white space, however much of it") {
+  CHECK(words_of("").empty());
+  CHECK(words_of(" \t\n ").empty());
+  CHECK(words_of("one") == std::vector<std::string_view>{"one"});
+  CHECK(words_of("  cpu\tio \n pids\n") == std::vector<std::string_view>{"cpu", "io", "pids"});
+}
+
 TEST_CASE("split keeps empty parts, join is its inverse") {
   CHECK(split("", ',').size() == 1);
   CHECK(split(",a,", ',') == std::vector<std::string_view>{"", "a", ""});
