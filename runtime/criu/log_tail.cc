@@ -29,7 +29,7 @@ constexpr std::array kRemedies{
     Remedy{".img: Permission denied", "the root of the container's user namespace must be able to read the image's files: save with umask 022"},
     Remedy{"Cgroup dir", "use --manage-cgroups-mode soft"},
     Remedy{"Tracking memory is not available", "leave out --pre-dump and --parent-path on this kernel"},
-    Remedy{"Unseizable non-zombie", "a process was stuck in the kernel: try again"},
+    Remedy{"Unseizable non-zombie", "a process was between vfork and exec: try again"},
 };
 
 bool is_reason(std::string_view line) {
