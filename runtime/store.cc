@@ -92,7 +92,7 @@ void ContainerDir::unlock() const { (void)sys::flock(directory_.get(), LOCK_UN);
 
 // What is usually there, by name; whatever else there is, by a walk.
 Status ContainerDir::remove() const {
-  for (const auto* name : {kConfigFile, kStateFile}) (void)sys::unlinkat(fd(), name);
+  for (const auto* name : {kConfigFile, kStateFile, kStartSocket}) (void)sys::unlinkat(fd(), name);
   if (sys::unlinkat(AT_FDCWD, path_, AT_REMOVEDIR).has_value()) return ok();
   return remove_tree(AT_FDCWD, path_).during("remove container state");
 }

@@ -185,7 +185,6 @@ Status check_takes_processes(const std::string& directory) {
 
 Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   const auto directory = kMount + plan.path;
-  TRY(check_available(kMount, plan.files));
   std::vector<std::string> made;
   Rollback rollback;
   rollback.on_failure([&made] { remove_empty({made.rbegin(), made.rend()}); });

@@ -83,15 +83,6 @@ std::vector<std::string> needed_controllers(const std::vector<ControlFile>& file
   return needed;
 }
 
-Status check_available(const std::string& mount, const std::vector<ControlFile>& files) {
-  const auto needed = needed_controllers(files);
-  if (needed.empty()) return ok();
-  const auto available = read_text(mount + "/cgroup.controllers");
-  for (const auto& controller : needed)
-    if (!has_word(available, controller)) return missing(mount, controller, files);
-  return ok();
-}
-
 Status enable_controllers(const std::string& mount, const std::string& path, const std::vector<ControlFile>& files) {
   const auto needed = needed_controllers(files);
   for (std::size_t slash = 0; slash != std::string::npos; slash = path.find('/', slash + 1))

@@ -13,9 +13,6 @@ namespace husk::cgroups::v2 {
 // "memory" for "memory.max"; core files ("cgroup.*", "*.pressure") need none.
 std::vector<std::string> needed_controllers(const std::vector<ControlFile>& files);
 
-// Fails before anything is made when the root does not offer a needed controller.
-Status check_available(const std::string& mount, const std::vector<ControlFile>& files);
-
 // Enables, for the children of every directory above `path`, the needed controllers and, where
 // available, those that statistics read. Errors: unsupported, busy (a parent has processes).
 Status enable_controllers(const std::string& mount, const std::string& path, const std::vector<ControlFile>& files);
