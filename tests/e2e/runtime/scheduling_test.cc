@@ -25,7 +25,13 @@ class RealTimeParent {
   RealTimeParent(const RealTimeParent&) = delete;
   RealTimeParent& operator=(const RealTimeParent&) = delete;
   ~RealTimeParent() {
-    if (is_needed()) (void)sys::unlinkat(AT_FDCWD, "/sys/fs/cgroup/cpu" + path_, AT_REMOVEDIR);
+    if (!is_needed()) return;
+    // husk has made it in the other hierarchies, and leaves a parent that has no name of its own.
+    const auto root = sys::openat(AT_FDCWD, "/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
+    REQUIRE_OK(root);
+    const auto hierarchies = sys::list_dir(root.value().get());
+    REQUIRE_OK(hierarchies);
+    for (const auto& item : hierarchies.value()) (void)sys::unlinkat(AT_FDCWD, "/sys/fs/cgroup/" + item.name + path_, AT_REMOVEDIR);
   }
   bool is_needed() const { return !path_.empty(); }
   void give(oci::Spec& spec) const {
