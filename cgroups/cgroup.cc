@@ -41,6 +41,8 @@ class NoCgroup final : public Cgroup {
 
 }  // namespace
 
+Status Cgroup::thaw_killed() { return TRY(is_frozen()) ? thaw() : ok(); }
+
 Version host_version() {
   const auto mount = sys::openat(AT_FDCWD, v2::kMount, O_PATH | O_DIRECTORY);
   if (!mount.has_value()) return Version::v2;

@@ -90,6 +90,8 @@ class Cgroup {
   virtual Status freeze() = 0;   // returns when frozen
   virtual Status thaw() = 0;
   virtual Result<bool> is_frozen() = 0;
+  // After a SIGKILL: who is in the v1 freezer, also in a part that the container froze itself, meets it only thawed.
+  virtual Status thaw_killed();
   virtual Status kill_all(int signal) = 0;           // recursive; SIGKILL is race-free
   virtual Result<std::vector<pid_t>> processes() = 0;  // recursive
   // update: writes plan.files, then puts plan.device_rules in the place of plan.replaced_rules, if there are any.

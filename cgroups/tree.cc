@@ -146,6 +146,12 @@ Result<std::vector<pid_t>> tree_processes(const std::string& directory) {
   return processes;
 }
 
+Status thaw_tree(const std::string& directory) {
+  // The kernel refuses nobody, and who is gone needs no thaw.
+  const auto thaw = [](int cgroup) { (void)write_existing(cgroup, "freezer.state", "THAWED"); };
+  return walk(directory, {.enter = thaw, .leave = [](int, const std::string&) { return ok(); }});
+}
+
 Status signal_processes(const std::vector<pid_t>& processes, int signal) {
   Status result = ok();
   for (const auto pid : processes) {

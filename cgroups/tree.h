@@ -26,6 +26,9 @@ Result<std::vector<pid_t>> tree_processes(const std::string& directory);
 // Sends `signal` to each; one that ended meanwhile is no error.
 Status signal_processes(const std::vector<pid_t>& processes, int signal);
 
+// The v1 freezer of a tree: a container that may make cgroups may have frozen some of its own.
+Status thaw_tree(const std::string& directory);
+
 // Removes a tree without processes, deepest first. Errors: busy.
 Status remove_empty_tree(const std::string& directory);
 

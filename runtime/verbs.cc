@@ -74,8 +74,7 @@ void thaw_for_kill(const Record& record, int signal) {
   if (signal != SIGKILL) return;
   const auto cgroup = open_cgroup(record);
   if (!cgroup.has_value()) return;
-  const auto frozen = cgroup.value()->is_frozen();
-  if (frozen.has_value() && frozen.value()) (void)cgroup.value()->thaw();
+  (void)cgroup.value()->thaw_killed();  // what stays frozen is named by whoever waits for its end
 }
 
 Error not_running() { return wrong_state("container not running: no such process"); }

@@ -70,6 +70,7 @@ class Scope final : public Cgroup {
   Status freeze() override { return inner().freeze(); }
   Status thaw() override { return inner().thaw(); }
   Result<bool> is_frozen() override { return inner().is_frozen(); }
+  Status thaw_killed() override { return inner().thaw_killed(); }
   Status kill_all(int signal) override { return inner().kill_all(signal); }
   Result<std::vector<pid_t>> processes() override { return inner().processes(); }
   Status apply(const Plan& plan) override;

@@ -62,6 +62,7 @@ class CgroupV1 final : public Cgroup {
   Result<std::vector<UniqueFd>> open_entries() override;
   Status freeze() override;
   Status thaw() override;
+  Status thaw_killed() override;
   Result<bool> is_frozen() override;
   Status kill_all(int signal) override;
   Result<std::vector<pid_t>> processes() override;
@@ -130,6 +131,12 @@ Result<bool> CgroupV1::is_frozen() {
 
 Result<std::vector<pid_t>> CgroupV1::processes() { return tree_processes(main_directory()); }
 
+Status CgroupV1::thaw_killed() {
+  if (unified_ != nullptr) TRY(unified_->thaw_killed());
+  const auto directory = freezer();  // on a hybrid host too: its container may have the v1 freezer
+  return directory.has_value() ? thaw_tree(directory.value()) : ok();
+}
+
 // One pass: freeze so that nobody forks, signal, thaw so that a SIGKILL takes effect.
 Status CgroupV1::kill_round(int signal, bool& nobody) {
   const auto directory = freezer();
@@ -138,14 +145,18 @@ Status CgroupV1::kill_round(int signal, bool& nobody) {
   if (directory.has_value() && !was_frozen) (void)v1::freeze(directory.value());  // signal in any case
   const auto found = processes();
   auto done = found.has_value() ? signal_processes(found.value(), signal) : Status{found.error()};
-  if (directory.has_value() && (!was_frozen || signal == SIGKILL)) TRY(v1::thaw(directory.value()));
+  if (directory.has_value() && !was_frozen) TRY(v1::thaw(directory.value()));
+  if (signal == SIGKILL) TRY(thaw_killed());
   nobody = found.has_value() && found.value().empty();
   if (signal == SIGKILL && found.has_value()) TRY(wait_for_exit(found.value(), kWaitMs));
   return done;
 }
 
 Status CgroupV1::kill_all(int signal) {
-  if (unified_ != nullptr) return unified_->kill_all(signal);
+  if (unified_ != nullptr) {
+    TRY(unified_->kill_all(signal));
+    return signal == SIGKILL ? thaw_killed() : ok();
+  }
   bool nobody = false;
   for (int round = 0; round < kKillRounds && !nobody; ++round) {
     TRY(kill_round(signal, nobody));

@@ -167,6 +167,31 @@ TEST_CASE("cgroup v1 without a v2 hierarchy: freeze, thaw and kill a tree that f
   check_freeze_and_kill(own_path());
 }
 
+namespace {
+
+// A container with writable cgroups may freeze a part of itself, and then no SIGKILL ended it.
+void check_kill_of_frozen_part(const std::string& path) {
+  auto cgroup = make(plan_of(Version::v1, path));
+  auto child = start_inside(*cgroup, sleep_for_ever);
+  const auto part = "/sys/fs/cgroup/freezer" + path + "/own";
+  REQUIRE_OK(sys::mkdirat(AT_FDCWD, part, 0755));
+  REQUIRE_OK(write_existing(AT_FDCWD, part + "/cgroup.procs", std::to_string(child.pid())));
+  REQUIRE_OK(write_existing(AT_FDCWD, part + "/freezer.state", "FROZEN"));
+  REQUIRE_OK(cgroup->kill_all(SIGKILL));
+  CHECK(exit_code(std::move(child)) == 128 + SIGKILL);
+  CHECK_OK(cgroup->remove());
+  CHECK(leftovers(path) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("cgroup v1: SIGKILL ends what the container froze in a cgroup of its own, hybrid or not") {
+  if (const auto reason = missing_here(); !reason.empty()) HUSK_SKIP(reason);
+  check_kill_of_frozen_part(own_path());
+  const PlainV1Host host;
+  check_kill_of_frozen_part(own_path());
+}
+
 TEST_CASE("cgroup v1 without a v2 hierarchy: removal kills a tree that forks, in sub-cgroups too") {
   if (const auto reason = missing_here(); !reason.empty()) HUSK_SKIP(reason);
   const PlainV1Host host;
