@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include <dirent.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 
@@ -153,7 +154,7 @@ Result<std::vector<std::string>> StateStore::ids() const {
     return std::move(directory).error();
   }
   for (auto& entry : TRY(sys::list_dir(directory.value().get())))
-    if (ContainerId::parse(entry.name).has_value()) found.push_back(std::move(entry.name));
+    if ((entry.type == DT_DIR || entry.type == DT_UNKNOWN) && ContainerId::parse(entry.name).has_value()) found.push_back(std::move(entry.name));
   std::sort(found.begin(), found.end());
   return found;
 }

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/format.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cli/verb.h"
 #include "store.h"
@@ -26,7 +27,10 @@ std::vector<Entry> read_all_states(const runtime::StateStore& store, const std::
     const auto directory = store.open(id.value());
     if (!directory.has_value()) continue;
     auto record = directory.value().read();
-    if (!record.has_value()) continue;
+    if (!record.has_value()) {
+      if (record.error().kind() != Kind::not_found) log::warning(record.error().to_string());
+      continue;
+    }
     const auto phase = directory.value().live_phase(record.value());
     if (phase.has_value()) entries.push_back({.record = std::move(record).value(), .phase = phase.value()});
   }

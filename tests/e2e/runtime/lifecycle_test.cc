@@ -197,6 +197,14 @@ TEST_CASE("list and ps: tables and JSON") {
   CHECK(bench.husk({"ps", "--format", "json", bench.id("b")}).out == "[" + std::to_string(bench.pid(bench.id("b"))) + "]\n");
   CHECK(contains(bench.husk({"ps", bench.id("b")}).out, "/bin/sleep 1000"));
   CHECK(bench.husk({"list", "-f", "xml"}).status.code == 1);
+  // What is broken is named, and what is no container at all is passed over.
+  const auto record = bench.root() + "/" + bench.id("a") + "/state.json";
+  bench.shell("echo junk > " + bench.root() + "/file; ln -s /etc " + bench.root() + "/link; mv " + record + " " + bench.path("kept") + "; echo '{' > " + record);
+  const auto broken = bench.husk({"list", "-q"});
+  CHECK(broken.out == bench.id("b") + "\n");
+  CHECK_MESSAGE(contains(broken.err, bench.id("a") + "/state.json"), broken.err);
+  CHECK(bench.husk({"gc"}).status.code == 0);
+  bench.shell("mv " + bench.path("kept") + " " + record);
 }
 
 TEST_CASE("ps: arguments after the id go to ps(1), and the rows of the container stay") {
