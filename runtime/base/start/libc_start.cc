@@ -6,6 +6,7 @@
 // Only for the version that CMakeLists.txt names. With another the linker takes libc.a's own start.
 #include <elf.h>
 #include <link.h>
+#include <locale.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -28,6 +29,8 @@ void __libc_setup_tls();
 void __libc_early_init(bool initial);
 void __libc_init_first(int argc, char** argv, char** environment);
 void __libc_check_standard_fds();
+extern struct __locale_struct _nl_C_locobj;
+int __strcasecmp_l_nonascii(const char* one, const char* other, locale_t locale);
 int __cxa_atexit(void (*function)(void*), void* argument, void* dso);
 void _init();
 void _fini();
@@ -55,6 +58,10 @@ long __x86_rep_movsb_stop_threshold = 1024 * 1024 * 3 / 4;
 int __x86_string_control = 0;
 #pragma GCC visibility pop
 
+// What strings.ld names. husk's programs never leave the C locale.
+int husk_strcasecmp(const char* one, const char* other);
+char* husk_untranslated(const char* domain, const char* text, int category);
+
 int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
                       void (*rtld_fini)(), void* stack_end);
 }
@@ -81,6 +88,10 @@ void call_initialisers(int argc, char** argv) {
 }
 
 }  // namespace
+
+extern "C" int husk_strcasecmp(const char* one, const char* other) { return __strcasecmp_l_nonascii(one, other, &_nl_C_locobj); }
+
+extern "C" char* husk_untranslated(const char*, const char* text, int) { return const_cast<char*>(text); }
 
 extern "C" int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
                                  void (*rtld_fini)(), void* stack_end) {

@@ -1,6 +1,8 @@
 // Tells whether a program that libc_start.cc starts is set up like any other: constructors, environment, guards,
 // thread-local memory, exceptions, threads, copies and string functions, destructors. Exits with 0, or with the number of the first
 // check that failed. Run by CMake when it decides which start is linked, and by the tests.
+#include <errno.h>
+#include <locale.h>
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/random.h>
@@ -14,6 +16,7 @@
 #include <cwchar>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 extern "C" char* program_invocation_name;
@@ -78,7 +81,8 @@ bool strings_work() {
          std::memchr(text, 'd', 32) == text + 5 && rawmemchr(text, ',') == text + 22 && std::strspn(text, "a ") == 2 &&
          std::strcspn(text, "H") == 14 && stpcpy(to.data(), text) == to.data() + 32 &&
          std::strcmp(to.data(), text) == 0 && std::strncmp(text, "a nose", 3) == 0 && std::strncmp(text, "a nose", 4) != 0 &&
-         strcasecmp(text, "A NEEDLE IN A HAYSTACK, A needle") == 0 && strncasecmp(text, "A Need!", 6) == 0 &&
+         strcasecmp(text, "A NEEDLE IN A HAYSTACK, A needle") == 0 && strcasecmp(text, "A NEEDLE IN") > 0 &&
+         strcasecmp_l(text, "B", newlocale(LC_ALL_MASK, "C", nullptr)) < 0 && std::string_view{std::strerror(ENOENT)} == "No such file or directory" && strncasecmp(text, "A Need!", 6) == 0 &&
          mempcpy(to.data(), text, 5) == to.data() + 5 && std::wcslen(wide) == 4 && wcsnlen(wide, 3) == 3 &&
          std::wmemchr(wide, L'd', 4) == wide + 2;
 }
