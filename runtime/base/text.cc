@@ -60,7 +60,6 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 std::vector<std::string_view> words_of(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\n";
   std::vector<std::string_view> words;
   for (auto begin = text.find_first_not_of(kSpace); begin != std::string_view::npos; begin = text.find_first_not_of(kSpace, begin)) {
     const auto end = std::min(text.find_first_of(kSpace, begin), text.size());

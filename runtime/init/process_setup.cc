@@ -30,7 +30,8 @@ Status apply_rlimit(const RlimitPlan& item, const Channel& channel) {
 std::string why_not_scheduled(int error) {
   switch (error) {
     case EPERM:
-      return "real-time and deadline policies need CAP_SYS_NICE; on cgroup v1 the first also need \"/linux/resources/cpu/realtimeRuntime\"";
+      return "real-time and deadline policies need CAP_SYS_NICE; a kernel with CONFIG_RT_GROUP_SCHED keeps the first for cgroup v1 with "
+             "\"/linux/resources/cpu/realtimeRuntime\"";
     case EINVAL: return "this kernel does not have the policy, or not with these values";
     case EBUSY: return "the processors have not that much time left: lower runtime, or raise period";
     default: return "";
