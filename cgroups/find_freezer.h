@@ -1,4 +1,4 @@
-// Where CRIU can stop all processes of a cgroup at once.
+// Where CRIU can stop all processes of a cgroup at once, and who above a cgroup holds it frozen.
 #pragma once
 
 #include <optional>
@@ -10,5 +10,11 @@ namespace husk::cgroups {
 
 // The directory with freezer.state (v1) or cgroup.freeze (v2); nothing where there is none.
 std::optional<std::string> find_freezer(const std::string& path, Version version);
+
+// Whether a cgroup above `path` was frozen, by its own file: whoever is below then stands still until it is thawed.
+// Errors: wrong_state, with its name.
+Status check_parents_thawed(const std::string& path, Version version);
+// The same after the kernel has told that a new cgroup is frozen from its birth: a parent need not be in sight.
+Error below_frozen(const std::string& path, Version version);
 
 }  // namespace husk::cgroups

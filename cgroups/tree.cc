@@ -125,6 +125,10 @@ Status make_cgroup(const std::string& mount, const std::string& path, std::vecto
   return ok();
 }
 
+bool has_older_parent(const std::string& mount, std::span<const std::string> made) {
+  return made.empty() || made.front().rfind('/') != mount.size();
+}
+
 void remove_empty(const std::vector<std::string>& directories) {
   for (const auto& directory : directories) (void)sys::unlinkat(AT_FDCWD, directory, AT_REMOVEDIR);
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace husk::cgroups {
 // mkdir -p of `path` below `mount`; appends what it made to `made`, outermost first.
 // Errors: exists when the last directory was there before.
 Status make_cgroup(const std::string& mount, const std::string& path, std::vector<std::string>& made);
+
+// Whether the outermost of `made`, or what was all there before (nothing made), is below a cgroup that is not the root.
+bool has_older_parent(const std::string& mount, std::span<const std::string> made);
 
 // rmdir, ignoring failure: for roll-backs and parents that may be in use.
 void remove_empty(const std::vector<std::string>& directories);  // in the order given

@@ -59,6 +59,8 @@ Status remove_after_end(Created& created);
 
 // What --force does once the lock is held. A directory without a record is removed alone.
 Status remove_locked(const ContainerDir& directory);
+// Of a container whose record cannot be read. Errors: wrong_state when somebody lives in its cgroup, or nobody knows.
+Status remove_damaged(const ContainerDir& directory, const Error& damage);
 
 // Containers whose create was killed: nobody holds their lock, and their record is missing or says "creating".
 // Removes them with their cgroups; their ids.

@@ -51,7 +51,7 @@ void warn_of_unused(const rootfs::RootfsPlan& plan) {
 Result<ContainerDir> reserve(const StateStore& store, const CreateOptions& options, const Record& record,
                              const std::string& config, Rollback& undo) {
   auto directory = TRY(store.reserve(options.id));
-  undo.on_failure([path = directory.path()] { (void)remove_tree(AT_FDCWD, path); });
+  undo.on_failure([path = directory.path()] { (void)remove_state(path); });
   TRY(directory.write_config(config));
   TRY(directory.write(record));
   TRY(fault_point("reserve"));

@@ -190,12 +190,29 @@ Result<UniqueFd> open_own_root(const Record& record) {
   return sys::openat(AT_FDCWD, format_text("/proc/{}/root", record.init.pid), O_PATH | O_DIRECTORY);
 }
 
-Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record) {
+namespace {
+
+// systemd removes a scope with its last process; else only husk does, at the end.
+Error without_cgroup(const Record& record, const Error& reason) {
+  return Error{Kind::not_found, format_text("cgroup {} of the container is gone, {} removed or replaced it: {}", quote(record.cgroup_path),
+                                            record.scope.empty() ? "somebody" : "systemd or somebody", reason.what()), reason.os_errno()}
+      .hint(format_text("only its first process can still be found: end it with husk delete --force {}", record.id));
+}
+
+Result<std::unique_ptr<cgroups::Cgroup>> open_recorded_cgroup(const Record& record) {
   if (record.cgroup_driver == cgroups::Driver::disabled || record.cgroup_path.empty()) return cgroups::none();
   if (!record.scope.empty())
     return cgroups::systemd::open({.unit = record.scope, .manager = record.scope_manager, .path = record.cgroup_path, .id = record.cgroup_id},
                                   record.cgroup_version);
   return cgroups::open(record.cgroup_path, record.cgroup_version);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record) {
+  auto cgroup = open_recorded_cgroup(record);
+  if (cgroup.has_value() || cgroup.error().kind() != Kind::not_found) return cgroup;
+  return without_cgroup(record, cgroup.error());
 }
 
 namespace {

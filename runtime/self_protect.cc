@@ -57,6 +57,7 @@ Status refuse_foreign_root() {
   const auto path = TRY(sys::readlinkat(proc.get(), "self/exe"));
   const open_how how{.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
   const auto named = sys::openat2(AT_FDCWD, path, how);
+  if (!named.has_value() && named.error().kind() == Kind::exhausted) return named.error();  // says nothing of its name
   if (named.has_value()) {
     const auto found = TRY(sys::fstat(named.value().get()));
     if (found.st_dev == running.st_dev && found.st_ino == running.st_ino) return ok();

@@ -91,12 +91,7 @@ Result<bool> ContainerDir::try_lock() const {
 
 void ContainerDir::unlock() const { (void)sys::flock(directory_.get(), LOCK_UN); }  // closing would do it too
 
-// What is usually there, by name; whatever else there is, by a walk.
-Status ContainerDir::remove() const {
-  for (const auto* name : {kConfigFile, kStateFile, kStartSocket}) (void)sys::unlinkat(fd(), name);
-  if (sys::unlinkat(AT_FDCWD, path_, AT_REMOVEDIR).has_value()) return ok();
-  return remove_tree(AT_FDCWD, path_).during("remove container state");
-}
+Status ContainerDir::remove() const { return remove_state(path_); }
 
 bool ContainerDir::is_gone() const {
   const auto info = sys::fstat(directory_.get());
@@ -113,6 +108,13 @@ Result<Phase> ContainerDir::live_phase(const Record& record) const {
   if (!cgroup.has_value()) return phase;  // a cgroup that is gone freezes nobody
   const auto frozen = cgroup.value()->is_frozen();
   return frozen.has_value() && frozen.value() ? Phase::paused : phase;
+}
+
+// What is usually there, by name, which takes no descriptor; whatever else there is, by a walk.
+Status remove_state(const std::string& directory) {
+  for (const auto* name : {kConfigFile, kStateFile, kStartSocket}) (void)sys::unlinkat(AT_FDCWD, format_text("{}/{}", directory, name));
+  if (sys::unlinkat(AT_FDCWD, directory, AT_REMOVEDIR).has_value()) return ok();
+  return remove_tree(AT_FDCWD, directory).during("remove container state");
 }
 
 Result<ContainerDir> StateStore::reserve(const ContainerId& id) const {

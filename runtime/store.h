@@ -66,6 +66,9 @@ class StateStore {
   std::string root_;
 };
 
+// A container's directory with all that is in it.
+Status remove_state(const std::string& directory);
+
 // The texts that callers parse: containerd and go-runc look for "does not exist".
 Error does_not_exist(std::string_view id);
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/find_freezer.h"
 #include "container.h"
 #include "fault.h"
 #include "hooks.h"
@@ -236,8 +237,7 @@ Status remove_locked(const ContainerDir& directory) {
   const auto record = directory.read();
   if (record.has_value()) return destroy(directory, record.value(), saved_hooks(directory, record.value()));
   // Killed before its first record: there is only the directory.
-  if (record.error().kind() != Kind::not_found) log::warning(record.error().to_string());
-  return directory.remove();
+  return record.error().kind() == Kind::not_found ? directory.remove() : remove_damaged(directory, record.error());
 }
 
 Status delete_container(const StateStore& store, const ContainerId& id, bool force) {
@@ -266,7 +266,8 @@ Status resume_container(const StateStore& store, const ContainerId& id) {
   const auto opened = TRY(open_locked(store, id));
   if (opened.phase != Phase::paused) return wrong_state(format_text("container not paused: {}", name_of(opened.phase)));
   const auto cgroup = TRY(open_cgroup(opened.record));
-  return cgroup->thaw().during("thaw cgroup");
+  TRY(cgroup->thaw().during("thaw cgroup"));
+  return cgroups::check_parents_thawed(cgroup->path(), opened.record.cgroup_version);
 }
 
 }  // namespace husk::runtime

@@ -13,6 +13,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "cgroups/control_file.h"
+#include "cgroups/find_freezer.h"
 #include "cgroups/systemd/annotations.h"
 #include "cgroups/systemd/program_client.h"
 #include "cgroups/systemd/properties.h"
@@ -227,6 +228,7 @@ Status plan_scope(Plan& plan, const std::string& cgroups_path, const std::string
 }
 
 Result<std::unique_ptr<Cgroup>> create(const Plan& plan) {
+  TRY(check_parents_thawed(plan.path, plan.version));
   auto program = TRY(ScopeProgram::start(plan.scope->manager));
   return std::unique_ptr<Cgroup>{std::make_unique<Scope>(plan, std::move(program))};
 }

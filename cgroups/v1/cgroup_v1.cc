@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <span>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -12,6 +13,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "cgroups/control_file.h"
+#include "cgroups/find_freezer.h"
 #include "cgroups/path.h"
 #include "cgroups/resources.h"
 #include "cgroups/tree.h"
@@ -86,6 +88,7 @@ class CgroupV1 final : public Cgroup {
     if (hierarchy == nullptr) return controller_missing("freezer", "freezer.state");
     return hierarchy->mount + path_;
   }
+  bool is_frozen_beside() const;
   Status check_usage(const Plan& plan) const;
   Status change_devices(const Plan& plan);
   Status kill_round(int signal, bool& nobody);
@@ -117,14 +120,23 @@ Status CgroupV1::freeze() {
   return v1::freeze(directory);
 }
 
+// On a hybrid host we freeze by v2; by the v1 freezer somebody else does, and who meets that is as frozen.
+bool CgroupV1::is_frozen_beside() const {
+  const auto directory = freezer();
+  if (!directory.has_value()) return false;
+  const auto frozen = v1::is_frozen(directory.value());
+  return frozen.has_value() && frozen.value();
+}
+
 Status CgroupV1::thaw() {
-  if (unified_ != nullptr) return unified_->thaw();
+  if (unified_ != nullptr) TRY(unified_->thaw());
+  if (unified_ != nullptr && !is_frozen_beside()) return ok();
   const auto directory = TRY(freezer());
   return v1::thaw(directory);
 }
 
 Result<bool> CgroupV1::is_frozen() {
-  if (unified_ != nullptr) return unified_->is_frozen();
+  if (unified_ != nullptr) return TRY(unified_->is_frozen()) || is_frozen_beside();
   const auto directory = TRY(freezer());
   return v1::is_frozen(directory);
 }
@@ -260,6 +272,7 @@ Status adopt_empty(const std::string& directory) {
     return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(
         "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there");
   if (path_exists(directory + "/freezer.state")) TRY(v1::thaw(directory));
+  if (path_exists(directory + "/cgroup.freeze")) TRY(write_existing(AT_FDCWD, directory + "/cgroup.freeze", "0"));
   return ok();
 }
 
@@ -280,6 +293,14 @@ Status move_into(const std::vector<Hierarchy>& hierarchies, const std::string& p
   return ok();
 }
 
+// What freezes above is inherited at birth: the child would stop in its first step, and we wait for it.
+// Source: freezer_css_online() in kernel/cgroup/legacy_freezer.c.
+bool is_born_frozen(const std::vector<Hierarchy>& hierarchies, const Hierarchy& hierarchy, const std::string& path) {
+  if (&hierarchy == find_hierarchy(hierarchies, "freezer")) return read_text(hierarchy.mount + path + "/freezer.state").starts_with("FR");
+  return &hierarchy == find_hierarchy(hierarchies, kUnified) &&
+         keyed_number(read_text(hierarchy.mount + path + "/cgroup.events"), "frozen") == 1;
+}
+
 // With `process`: systemd may have made the cgroup round it already.
 Result<std::unique_ptr<Cgroup>> make(const Plan& plan, std::optional<pid_t> process) {
   auto hierarchies = TRY(read_hierarchies());
@@ -291,10 +312,13 @@ Result<std::unique_ptr<Cgroup>> make(const Plan& plan, std::optional<pid_t> proc
   Rollback rollback;
   rollback.on_failure([&made] { remove_empty({made.rbegin(), made.rend()}); });
   for (const auto& hierarchy : hierarchies) {
+    const auto before = made.size();
     const auto fresh = make_cgroup(hierarchy.mount, plan.path, made);
-    if (fresh.has_value()) continue;
-    if (fresh.error().kind() != Kind::exists) return fresh.error();
-    if (!process.has_value()) TRY(adopt_empty(hierarchy.mount + plan.path));
+    if (!fresh.has_value() && fresh.error().kind() != Kind::exists) return fresh.error();
+    if (process.has_value()) continue;
+    if (!fresh.has_value()) TRY(adopt_empty(hierarchy.mount + plan.path));
+    const bool older = has_older_parent(hierarchy.mount, std::span{made}.subspan(before));
+    if (older && is_born_frozen(hierarchies, hierarchy, plan.path)) return below_frozen(plan.path, Version::v1);
   }
   TRY(fill(hierarchies, plan, targets));
   if (process.has_value()) TRY(move_into(hierarchies, plan.path, *process));

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "cgroups/control_file.h"
+#include "cgroups/find_freezer.h"
 #include "cgroups/path.h"
 #include "cgroups/resources.h"
 #include "cgroups/tree.h"
@@ -173,6 +174,12 @@ Status adopt_empty(const std::string& directory) {
   return write_existing(AT_FDCWD, directory + "/cgroup.freeze", "0");
 }
 
+// A new cgroup is frozen from its birth where one above it is: the child would stop in its first step, and we wait for it.
+// Source: cgroup_create() in kernel/cgroup/cgroup.c.
+Status check_born_thawed(const std::string& path) {
+  return TRY(read_event(kMount + path, "frozen")) == 1 ? Status{below_frozen(path, Version::v2)} : ok();
+}
+
 // Source: cgroup-v2.rst, "Threads": below a parent that shares its resources among threads.
 Status check_takes_processes(const std::string& directory) {
   if (trim(read_text(directory + "/cgroup.type")) != "domain invalid") return ok();
@@ -191,6 +198,7 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   const auto fresh = make_cgroup(kMount, plan.path, made);
   if (!fresh.has_value() && fresh.error().kind() != Kind::exists) return fresh.error();
   if (!fresh.has_value()) TRY(adopt_empty(directory));
+  if (has_older_parent(kMount, made)) TRY(check_born_thawed(plan.path));
   TRY(enable_controllers(kMount, plan.path, plan.files));
   TRY(check_takes_processes(directory));
   TRY(write_targets(targets_of(directory, plan.files)).during("write cgroup limits"));

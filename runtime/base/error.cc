@@ -55,7 +55,11 @@ Kind kind_of_errno(int err) {
   }
 }
 
-Error::Error(Kind kind, std::string what, int err) : kind_{kind}, err_{err}, what_{std::move(what)} {}
+// At its birth: a later hint, of what usually goes wrong at that place, would lead astray. Source: man 2 open.
+Error::Error(Kind kind, std::string what, int err) : kind_{kind}, err_{err}, what_{std::move(what)} {
+  if (err == EMFILE) hint_ = "this process may not open more files: raise RLIMIT_NOFILE (ulimit -n 1024)";
+  if (err == ENFILE) hint_ = "the machine may not open more files: raise the sysctl fs.file-max";
+}
 
 Error Error::during(std::string_view step) && {
   what_.insert(0, std::string{step} + ": ");
