@@ -129,8 +129,10 @@ TEST_CASE("husk: an exec ends with its container") {
   auto client = bed.connect();
   bed.run(client, bed.create_request("a", "sleep 1000"));
   const Sink out;
-  const auto exec = client.send({.op = Op::exec, .id = "a", .process = bed.process("sleep 1000")}, {out.fd(), out.fd()});
-  CHECK(!client.has_reply(exec, 100));
+  const auto exec = client.send({.op = Op::exec, .id = "a", .process = bed.process("echo up; exec sleep 1000")}, {out.fd(), out.fd()});
+  for (int attempt = 0; attempt < 2000 && out.text().empty(); ++attempt) (void)::usleep(10'000);
+  CHECK(out.text() == "up\n");
+  CHECK(!client.has_reply(exec, 0));
   CHECK_REPLY(client.call({.op = Op::stop, .id = "a"}));
   CHECK(client.wait_reply(exec).exit_code == 137);
 }
