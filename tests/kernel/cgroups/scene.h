@@ -40,14 +40,36 @@ class PrivateMounts {
 
 // The host's cgroup2 hierarchy at /sys/fs/cgroup, as on a v2 host; only this process sees it there.
 // On a v2 host it is there already (mounting the same once more on top is EBUSY): this copy is ours.
-struct Cgroup2Host : PrivateMounts {
+inline constexpr const char* kRoot = "/sys/fs/cgroup";
+
+// Controllers that a test has enabled at the root are not left so: others on this host would meet them (crun 1.28 tries
+// for a second to enable them further down).
+class Cgroup2Host : PrivateMounts {
+ public:
   Cgroup2Host() {
     if (!path_exists("/sys/fs/cgroup/cgroup.controllers"))
       REQUIRE_OK(sys::mount("none", "/sys/fs/cgroup", "cgroup2", 0, ""));
+    before_ = enabled();
   }
-};
+  ~Cgroup2Host() {
+    for (const auto& name : enabled())
+      if (std::find(before_.begin(), before_.end(), name) == before_.end()) CHECK_OK(write_existing(AT_FDCWD, kControl, "-" + name));
+  }
+  Cgroup2Host(const Cgroup2Host&) = delete;
+  Cgroup2Host& operator=(const Cgroup2Host&) = delete;
 
-inline constexpr const char* kRoot = "/sys/fs/cgroup";
+ private:
+  static constexpr const char* kControl = "/sys/fs/cgroup/cgroup.subtree_control";
+  static std::vector<std::string> enabled() {
+    const auto text = read_file(kControl);
+    REQUIRE_OK(text);
+    std::vector<std::string> names;
+    for (const auto word : words_of(text.value())) names.emplace_back(word);
+    return names;
+  }
+
+  std::vector<std::string> before_;
+};
 
 // Why `controller` cannot limit anything here; empty when it can.
 inline std::string without_controller(const std::string& controller) {

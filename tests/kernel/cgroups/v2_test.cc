@@ -256,24 +256,19 @@ TEST_CASE("a controller that a limit needs is enabled on the way down") {
   const Cgroup2Host host;
   if (text_of(format_text("{}/cgroup.controllers", kRoot)).find("hugetlb") == std::string::npos)
     HUSK_SKIP("this host has no hugetlb controller on cgroup v2");
-  const auto root_control = format_text("{}/cgroup.subtree_control", kRoot);
-  const bool was_enabled = text_of(root_control).find("hugetlb") != std::string::npos;
   const auto path = own_path() + "/pod/web";
   auto cgroup = make(plan_of(Version::v2, path, {.hugepage_limits = {{"2MB", 4194304}}}));
   CHECK(text_of(kRoot + path + "/hugetlb.2MB.max") == "4194304");
   CHECK_OK(cgroup->apply(plan_of(Version::v2, path, {.hugepage_limits = {{"2MB", 2097152}}})));
   CHECK(text_of(kRoot + path + "/hugetlb.2MB.max") == "2097152");
   CHECK_OK(cgroup->remove());
-  if (!was_enabled) CHECK_OK(write_existing(AT_FDCWD, root_control, "-hugetlb"));
 }
 
 TEST_CASE("cgroup-v2.rst, no internal processes: a parent with processes is an error that says so") {
   if (!is_root()) HUSK_SKIP("needs root");
   const Cgroup2Host host;
-  const auto root_control = format_text("{}/cgroup.subtree_control", kRoot);
   if (text_of(format_text("{}/cgroup.controllers", kRoot)).find("hugetlb") == std::string::npos)
     HUSK_SKIP("this host has no hugetlb controller on cgroup v2");
-  const bool was_enabled = text_of(root_control).find("hugetlb") != std::string::npos;
   const auto path = own_path();
   auto parent = make(plan_of(Version::v2, path));
   auto child = start_child(sleep_for_ever, parent->clone_fd());
@@ -283,7 +278,6 @@ TEST_CASE("cgroup-v2.rst, no internal processes: a parent with processes is an e
   CHECK_FALSE(path_exists(kRoot + path + "/web"));
   CHECK_OK(parent->remove());
   CHECK(exit_code(std::move(child)) == 128 + SIGKILL);
-  if (!was_enabled) CHECK_OK(write_existing(AT_FDCWD, root_control, "-hugetlb"));
 }
 
 TEST_CASE("config-linux.md#unified: core files are written; a refused value removes what was made") {
