@@ -19,8 +19,9 @@ std::string controller_of(const std::string& path) {
 
 // Newer kernels take any limit of kernel memory and do nothing with it. Source: mm/memcontrol-v1.c, "has no effect".
 Status check_kernel_memory(const Target& target) {
+  if (!target.path.ends_with("/memory.kmem.limit_in_bytes")) return ok();
   const auto wanted = parse_uint64(target.value);
-  if (file_name(target.path) != "memory.kmem.limit_in_bytes" || !wanted.has_value() || read_number(target.path) <= wanted.value()) return ok();
+  if (!wanted.has_value() || read_number(target.path) <= wanted.value()) return ok();
   return Error{Kind::unsupported, "memory.kmem.limit_in_bytes: this kernel takes a limit of kernel memory and does nothing with it"}.hint(
       "leave \"/linux/resources/memory/kernel\" out: the memory limit counts kernel memory too");
 }

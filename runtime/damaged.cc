@@ -6,21 +6,18 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "container.h"
-#include "rootless.h"
+#include "plan.h"
 
 namespace husk::runtime {
 namespace {
 
 // By either driver: the record would say which.
-std::vector<std::string> possible_cgroups(const oci::Spec& spec, const std::string& id) {
-  using cgroups::Driver;
+std::vector<std::string> possible_cgroups(oci::Spec spec, const std::string& id) {
+  spec.linux.resources = {};  // only the path is asked for
+  spec.annotations.clear();
   std::vector<std::string> found;
-  for (const auto driver : {Driver::cgroupfs, Driver::systemd}) {
-    const bool unnamed = spec.linux.cgroups_path.empty() && driver == Driver::cgroupfs;
-    const auto path = unnamed ? find_delegated_cgroup(id) : spec.linux.cgroups_path;
-    const auto plan = cgroups::make_plan(
-        path, {}, id, driver,
-        {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system, .annotations = {}});
+  for (const auto driver : {cgroups::Driver::cgroupfs, cgroups::Driver::systemd}) {
+    const auto plan = plan_cgroup(spec, id, driver);
     if (plan.has_value()) found.push_back(plan.value().path);  // else the path is of the other driver's form
   }
   return found;

@@ -51,6 +51,14 @@ bool has_writable_cgroup(const oci::Spec& spec) {
 
 }  // namespace
 
+Result<cgroups::Plan> plan_cgroup(const oci::Spec& spec, const std::string& id, cgroups::Driver driver) {
+  const bool unnamed = spec.linux.cgroups_path.empty() && driver == cgroups::Driver::cgroupfs;
+  const auto path = unnamed ? find_delegated_cgroup(id) : spec.linux.cgroups_path;
+  return cgroups::make_plan(path, spec.linux.resources, id, driver,
+                            {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
+                             .annotations = spec.annotations});
+}
+
 Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,
                                           const SeccompCache* filters) {
   TRY(check_terminal(spec, options));
@@ -59,11 +67,7 @@ Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOpt
   if (!spec.root.has_value()) return Error{Kind::invalid, "\"/root\": is missing"};
   ContainerPlan plan{.id = options.id.text(), .bundle = options.bundle};
   plan.namespaces = TRY(plan_namespaces(spec));
-  const bool unnamed = spec.linux.cgroups_path.empty() && options.driver == cgroups::Driver::cgroupfs;
-  const auto cgroup = unnamed ? find_delegated_cgroup(plan.id) : spec.linux.cgroups_path;
-  plan.cgroup = TRY(cgroups::make_plan(cgroup, spec.linux.resources, plan.id, options.driver,
-                                       {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
-                                        .annotations = spec.annotations}));
+  plan.cgroup = TRY(plan_cgroup(spec, plan.id, options.driver));
   plan.rootfs = TRY(rootfs::make_plan(spec, {.bundle = options.bundle,
                                              .no_pivot = options.no_pivot,
                                              .new_user_namespace = spec.find_namespace(oci::NamespaceType::user) != nullptr,

@@ -50,6 +50,8 @@ struct ContainerPlan {
   // Source: config-linux.md#cgroup-ownership.
   bool delegate_cgroup = false;
 };
+// The part of it that says which cgroup: the caller's, or one in what was delegated to us.
+Result<cgroups::Plan> plan_cgroup(const oci::Spec& spec, const std::string& id, cgroups::Driver driver);
 Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,
                                           const SeccompCache* filters = nullptr);
 

@@ -5,6 +5,7 @@
 #include <termios.h>
 
 #include "frozen.h"
+#include "terminal.h"
 
 namespace husk::test {
 namespace {
@@ -24,15 +25,6 @@ struct Terminal {
   UniqueFd slave;
 };
 
-UniqueFd receive_terminal(const UniqueFd& listening) {
-  const auto connection = sys::accept(listening.get());
-  REQUIRE_OK(connection);
-  auto message = sys::receive_message(connection.value().get(), 4096);
-  REQUIRE_OK(message);
-  REQUIRE(message.value().fds.size() == 1);
-  return std::move(message.value().fds.front());
-}
-
 // Reads until the text was there; an end of the terminal is a failure.
 bool shows(const UniqueFd& master, const std::string& wanted) {
   std::string text;
@@ -49,10 +41,9 @@ bool shows(const UniqueFd& master, const std::string& wanted) {
 
 void write_line(const UniqueFd& master, const std::string& line) { REQUIRE_OK(sys::write_all(master.get(), line + "\n")); }
 
-void with_terminal(oci::Spec& spec) {
+void with_tmp_and_terminal(oci::Spec& spec) {
   with_tmp(spec);
-  spec.process->terminal = true;
-  spec.process->console_size = oci::ConsoleSize{.height = 33, .width = 111};
+  with_terminal(spec);
 }
 
 constexpr const char* kEcho = "tty; while read line; do echo \"got $line $(stty size)\"; done";
@@ -63,7 +54,7 @@ TEST_CASE("checkpoint, restore --console-socket: the terminal goes to the socket
   const auto console = bench.path("console");
   const auto listening = sys::listen_unix(console, SOCK_STREAM, 4, 0600);
   REQUIRE_OK(listening);
-  const auto bundle = bench.shell_bundle(kEcho, with_terminal);
+  const auto bundle = bench.shell_bundle(kEcho, with_tmp_and_terminal);
   REQUIRE_DONE(bench.husk({"run", "-d", "--console-socket", console, "-b", bundle, bench.id()}));
   {
     const auto master = receive_terminal(listening.value());
@@ -96,7 +87,7 @@ TEST_CASE("restore in the foreground shows the container's terminal on ours, unt
   const auto console = bench.path("console");
   const auto listening = sys::listen_unix(console, SOCK_STREAM, 4, 0600);
   REQUIRE_OK(listening);
-  const auto bundle = bench.shell_bundle("while read line; do echo \"got $line\"; [ $line != end ] || exit 5; done", with_terminal);
+  const auto bundle = bench.shell_bundle("while read line; do echo \"got $line\"; [ $line != end ] || exit 5; done", with_tmp_and_terminal);
   REQUIRE_DONE(bench.husk({"run", "-d", "--console-socket", console, "-b", bundle, bench.id()}));
   const auto first = receive_terminal(listening.value());
   write_line(first, "one");

@@ -3,21 +3,12 @@
 #include <sys/socket.h>
 #include <termios.h>
 
-#include "bench.h"
+#include "terminal.h"
 
 using namespace husk;
 using namespace husk::test;
 
 namespace {
-
-UniqueFd receive_terminal(const UniqueFd& listening) {
-  const auto connection = sys::accept(listening.get());
-  REQUIRE_OK(connection);
-  auto message = sys::receive_message(connection.value().get(), 4096);
-  REQUIRE_OK(message);
-  REQUIRE(message.value().fds.size() == 1);
-  return std::move(message.value().fds.front());
-}
 
 // Everything until the other side closes (EIO of a pty master).
 std::string read_terminal(const UniqueFd& master) {
@@ -28,11 +19,6 @@ std::string read_terminal(const UniqueFd& master) {
     if (!got.has_value() || got.value() == 0) return text;
     text.append(block.data(), got.value());
   }
-}
-
-void with_terminal(oci::Spec& spec) {
-  spec.process->terminal = true;
-  spec.process->console_size = oci::ConsoleSize{.height = 33, .width = 111};
 }
 
 }  // namespace

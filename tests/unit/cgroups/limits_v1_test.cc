@@ -1,8 +1,7 @@
-#include <algorithm>
-
 #include "cgroups/resources.h"
 #include "cgroups/v1/device_list.h"
 #include "cgroups/v1/hierarchy.h"
+#include "fields.h"
 #include "harness/harness.h"
 
 using namespace husk;
@@ -187,8 +186,7 @@ TEST_CASE("cgroup v1: each file knows the field that asked for it, for the error
   all.hugepage_limits = {{"2MB", 4}};
   all.rdma = {{.device = "mlx5_0", .hca_handles = 1}};
   all.network = oci::NetworkLimits{.class_id = 1, .priorities = {{"lo", 1}}};
-  const auto files = files_of(all);
-  for (const auto& [name, field] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+  test::check_fields(files_of(all), {
              {"memory/memory.limit_in_bytes", "memory/limit"},
              {"memory/memory.memsw.limit_in_bytes", "memory/swap"},
              {"memory/memory.soft_limit_in_bytes", "memory/reservation"},
@@ -209,11 +207,5 @@ TEST_CASE("cgroup v1: each file knows the field that asked for it, for the error
              {"hugetlb/hugetlb.2MB.limit_in_bytes", "hugepageLimits/0/limit"},
              {"rdma/rdma.max", "rdma/mlx5_0"},
              {"net_cls/net_cls.classid", "network/classID"},
-             {"net_prio/net_prio.ifpriomap", "network/priorities/0"}}) {
-    CAPTURE(name);
-    const auto file = std::ranges::find(files, name, &ControlFile::name);
-    REQUIRE(file != files.end());
-    CHECK(file->field == field);
-  }
-  for (const auto& file : files) CHECK_FALSE(file.field.empty());
+             {"net_prio/net_prio.ifpriomap", "network/priorities/0"}});
 }

@@ -1,8 +1,8 @@
-#include <algorithm>
 #include <utility>
 
 #include "cgroups/conversion.h"
 #include "cgroups/resources.h"
+#include "fields.h"
 #include "harness/harness.h"
 
 using namespace husk;
@@ -203,8 +203,7 @@ TEST_CASE("cgroup v2: each file knows the field that asked for it, for the error
   all.hugepage_limits = {{"2MB", 4}};
   all.rdma = {{.device = "mlx5_0", .hca_handles = 1}};
   all.unified = {{"memory.high", "1"}, {"misc.max", "a 1"}};
-  const auto files = files_of(all);
-  for (const auto& [name, field] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+  test::check_fields(files_of(all), {
              {"memory.max", "memory/limit"},
              {"memory.swap.max", "memory/swap"},
              {"memory.low", "memory/reservation"},
@@ -219,11 +218,5 @@ TEST_CASE("cgroup v2: each file knows the field that asked for it, for the error
              {"hugetlb.2MB.max", "hugepageLimits/0/limit"},
              {"rdma.max", "rdma/mlx5_0"},
              {"memory.high", "unified/memory.high"},
-             {"misc.max", "unified/misc.max"}}) {
-    CAPTURE(name);
-    const auto file = std::ranges::find(files, name, &ControlFile::name);
-    REQUIRE(file != files.end());
-    CHECK(file->field == field);
-  }
-  for (const auto& file : files) CHECK_FALSE(file.field.empty());
+             {"misc.max", "unified/misc.max"}});
 }
