@@ -256,6 +256,12 @@ inline std::uint64_t cpu_ticks(int pid) {
   return parse_uint64(fields[11]).value() + parse_uint64(fields[12]).value();
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::uint64_t kSanitizerKib = 65'536;  // its shadow, and what it keeps of freed memory
+#else
+constexpr std::uint64_t kSanitizerKib = 0;
+#endif
+
 inline std::uint64_t rss_kib(int pid, const std::string& key = "VmRSS:") {
   const auto status = read_file(format_text("/proc/{}/status", pid));
   REQUIRE_OK(status);

@@ -140,7 +140,7 @@ TEST_CASE("log: 100 MB pass in bounded memory and no line is lost or torn") {
   CHECK(whole);
   CHECK(bytes == 100'000'000);
   CHECK(lines >= 100'000'000 / 51);
-  CHECK(rss_kib(bed.monitor().pid(), "VmHWM:") < 12'000);
+  CHECK(rss_kib(bed.monitor().pid(), "VmHWM:") < 12'000 + kSanitizerKib);
 }
 
 TEST_CASE("log: long lines are cut at 16 KiB, the rest of a stream is P") {
@@ -496,7 +496,7 @@ TEST_CASE("nothing leaks: descriptors and memory after a hundred containers are 
   for (int i = 5; i < 105; ++i) round(i);
   CHECK_REPLY(client.call({.op = Op::hello}));  // one thread: what the last answer left to do is done
   CHECK(open_fds(bed.monitor().pid()) <= fds);  // before: perhaps a descriptor of the start, not closed yet
-  CHECK(rss_kib(bed.monitor().pid()) <= rss + 300);
+  CHECK(rss_kib(bed.monitor().pid()) <= rss + 300 + kSanitizerKib);
   CHECK(sys::list_dir(sys::openat(AT_FDCWD, bed.dir() + "/containers", O_RDONLY).value().get()).value().empty());
 }
 
@@ -507,7 +507,7 @@ TEST_CASE("an idle monitor with a running container costs no CPU and little memo
   const auto ticks = cpu_ticks(bed.monitor().pid());
   CHECK(!client.has_reply(999, 1000));
   CHECK(cpu_ticks(bed.monitor().pid()) - ticks <= 1);
-  CHECK(rss_kib(bed.monitor().pid()) < 3000);
+  CHECK(rss_kib(bed.monitor().pid()) < 3000 + kSanitizerKib);
   CHECK(open_fds(bed.monitor().pid()) <= 16);
   MESSAGE("RSS of the monitor: " << rss_kib(bed.monitor().pid()) << " KiB, descriptors: " << open_fds(bed.monitor().pid()));
 }
