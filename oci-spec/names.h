@@ -69,8 +69,12 @@ inline constexpr std::array<Words, 7> kMemoryPolicyModes{
     "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_LOCAL"};
 inline constexpr std::array<Words, 3> kMemoryPolicyFlags{"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES",
                                                          "MPOL_F_STATIC_NODES"};
-// config-linux.md#configLinuxPersonality: no flag has a meaning yet.
+// config-linux.md#configLinuxPersonality names no flag yet: these are the kernel's, man 2 personality. READ_IMPLIES_EXEC
+// is none of them, because an exec takes it back.
 inline constexpr std::array<Words, 2> kPersonalityDomains{"LINUX", "LINUX32"};
+inline constexpr std::array<Words, 8> kPersonalityFlags{
+    "UNAME26",          "ADDR_NO_RANDOMIZE", "MMAP_PAGE_ZERO", "ADDR_COMPAT_LAYOUT",
+    "ADDR_LIMIT_32BIT", "SHORT_INODE",       "WHOLE_SECONDS",  "STICKY_TIMEOUTS"};
 // config-linux.md#configLinuxRootfsMountPropagation; the r forms are what every runtime accepts.
 inline constexpr std::array<Words, 8> kPropagations{"private",  "rprivate", "shared",     "rshared",
                                                     "slave",    "rslave",   "unbindable", "runbindable"};

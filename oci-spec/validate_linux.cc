@@ -59,11 +59,10 @@ Status check_memory_policy(const MemoryPolicy& policy) {
   return ok();
 }
 
-// config-linux.md#configLinuxPersonality: "Currently no flag values are supported."
 Status check_personality(const Personality& personality) {
-  TRY(check_word("/linux/personality/domain", personality.domain, kPersonalityDomains));
-  if (personality.flags.empty()) return ok();
-  return rule_error("/linux/personality/flags", format_text("{} is not supported", quote(personality.flags.front())));
+  constexpr std::string_view kPlace = "/linux/personality";
+  TRY(check_word(at(kPlace, "domain"), personality.domain, kPersonalityDomains));
+  return check_words(kPlace, "flags", personality.flags, kPersonalityFlags);
 }
 
 Status check_paths(std::string_view pointer, const std::vector<std::string>& paths) {

@@ -53,11 +53,10 @@ constexpr std::array kIoClasses{Constant{"IOPRIO_CLASS_RT", 1}, Constant{"IOPRIO
 constexpr int kIoClassShift = 13;
 
 constexpr std::array kPersonas{Constant{"LINUX", PER_LINUX}, Constant{"LINUX32", PER_LINUX32}};
-constexpr std::array<Constant, 9> kPersonaFlags{{{"UNAME26", UNAME26},
+constexpr std::array<Constant, 8> kPersonaFlags{{{"UNAME26", UNAME26},
                                                  {"ADDR_NO_RANDOMIZE", ADDR_NO_RANDOMIZE},
                                                  {"MMAP_PAGE_ZERO", MMAP_PAGE_ZERO},
                                                  {"ADDR_COMPAT_LAYOUT", ADDR_COMPAT_LAYOUT},
-                                                 {"READ_IMPLIES_EXEC", READ_IMPLIES_EXEC},
                                                  {"ADDR_LIMIT_32BIT", ADDR_LIMIT_32BIT},
                                                  {"SHORT_INODE", SHORT_INODE},
                                                  {"WHOLE_SECONDS", WHOLE_SECONDS},

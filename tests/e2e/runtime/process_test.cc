@@ -77,6 +77,28 @@ TEST_CASE("config.md#process: noNewPrivileges, rlimits, oomScoreAdj, scheduler, 
         }) == "i686\n");
 }
 
+TEST_CASE("config-linux.md#personality: each flag is in force in the program, and in one of exec") {
+  REQUIRE_E2E();
+  struct Row {
+    std::vector<std::string> flags;
+    std::string persona;  // linux/personality.h
+  };
+  for (const auto& row : {Row{{}, "00000000"}, Row{{"UNAME26"}, "00020000"}, Row{{"ADDR_NO_RANDOMIZE"}, "00040000"},
+                          Row{{"MMAP_PAGE_ZERO"}, "00100000"}, Row{{"ADDR_COMPAT_LAYOUT"}, "00200000"},
+                          Row{{"ADDR_LIMIT_32BIT"}, "00800000"}, Row{{"SHORT_INODE"}, "01000000"}, Row{{"WHOLE_SECONDS"}, "02000000"},
+                          Row{{"STICKY_TIMEOUTS"}, "04000000"}, Row{{"STICKY_TIMEOUTS", "ADDR_NO_RANDOMIZE"}, "04040000"}}) {
+    CAPTURE(row.persona);
+    Bench bench;
+    const auto bundle = bench.bundle({"/bin/sh", "-c", "cat /proc/self/personality > /tmp/persona; sleep 1000"}, [&row](oci::Spec& spec) {
+      spec.linux.personality = oci::Personality{.domain = "LINUX", .flags = row.flags};
+    });
+    REQUIRE(bench.husk({"run", "--detach", "-b", bundle, bench.id()}).status.code == 0);
+    const auto done = bench.husk({"exec", bench.id(), "/bin/sh", "-c",
+                                  "until [ -s /tmp/persona ]; do :; done; cat /tmp/persona /proc/self/personality"});
+    CHECK(done.out == row.persona + "\n" + row.persona + "\n");
+  }
+}
+
 TEST_CASE("without CAP_SYS_RESOURCE a limit that cannot be raised and a lower oom score are one warning each") {
   REQUIRE_E2E();
   Bench bench;

@@ -234,11 +234,13 @@ TEST_CASE("config-linux.md#configLinuxMountLabel: a text, kept as it is") {
   CHECK(spec.value().linux.mount_label == "system_u:object_r:x:s0:c1,c2");
 }
 
-TEST_CASE("config-linux.md#configLinuxPersonality: two domains, no flags yet") {
+TEST_CASE("config-linux.md#configLinuxPersonality: two domains, and the flags that an exec keeps") {
   check_rows({{"/linux/personality", R"({"domain":"LINUX32"})", ""},
               {"/linux/personality", R"({"domain":"LINUX","flags":[]})", ""},
               {"/linux/personality", R"({"domain":"BSD"})", "none of"},
-              {"/linux/personality", R"({"domain":"LINUX","flags":["ADDR_NO_RANDOMIZE"]})", "not supported"},
+              {"/linux/personality", R"({"domain":"LINUX","flags":["ADDR_NO_RANDOMIZE","UNAME26"]})", ""},
+              {"/linux/personality", R"({"domain":"LINUX","flags":["UNAME26","READ_IMPLIES_EXEC"]})", "\"/linux/personality/flags/1\""},
+              {"/linux/personality", R"({"domain":"LINUX","flags":"UNAME26"})", "must be"},
               {"/linux/personality", "{}", "\"domain\" is missing"}});
 }
 
