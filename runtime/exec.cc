@@ -167,6 +167,9 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   // man 2 setns: entering a pid namespace only affects children.
   if (namespaces.pid && !staged)
     TRY(sys::setns(target.init.get(), CLONE_NEWPID).during("enter the container's pid namespace"));
+  // config.md#linux-process: before the transition to the container's cgroup, whose cpuset need not have these.
+  if (plan.initial_affinity.has_value())
+    TRY(sys::sched_setaffinity(0, *plan.initial_affinity).during("apply /process/execCPUAffinity/initial"));
   auto clone = TRY(clone_into(target, *cgroup, options).during("clone"));
   if (clone.process.pid == 0) {
     ExecInput input{.plan = plan,

@@ -64,7 +64,7 @@ struct ProcessPlan {
   std::optional<int> io_priority;
   std::optional<unsigned long> persona;
   std::optional<MemoryPolicyPlan> memory_policy;
-  std::optional<CpuMask> initial_affinity;  // exec only: while husk sets up
+  std::optional<CpuMask> initial_affinity;  // exec only: of husk, until the new process is in the cgroup
   std::optional<CpuMask> final_affinity;    // exec only: of the program
   std::optional<SeccompFilter> seccomp;
   std::string apparmor_profile;

@@ -31,8 +31,6 @@ Status enter_container(const ExecInput& input) {
 
 Status enter_all(const ExecInput& input) {
   TRY(enter_cgroups(input.cgroup_entries).during("enter cgroup"));
-  if (input.plan.initial_affinity.has_value())
-    TRY(sys::sched_setaffinity(0, *input.plan.initial_affinity).during("apply /process/execCPUAffinity/initial"));
   return enter_container(input);
 }
 

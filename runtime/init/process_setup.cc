@@ -38,7 +38,16 @@ std::string why_not_scheduled(int error) {
   }
 }
 
+// The caller's CPU affinity is not the container's: since kernel 6.2 it would go on to narrow what the cpuset gives, which
+// is all that counts then. Source: __set_cpus_allowed_ptr() in kernel/sched/core.c, user_cpus_ptr.
+void forget_affinity(const ProcessPlan& plan) {
+  if (plan.initial_affinity.has_value() || plan.final_affinity.has_value()) return;
+  constexpr std::size_t kBytes = 1024;                            // far above any kernel's NR_CPUS
+  (void)sys::sched_setaffinity(0, CpuMask(kBytes, 0xff));  // a kernel that has it not has none to forget
+}
+
 Status apply_scheduling(const ProcessPlan& plan) {
+  forget_affinity(plan);
   if (plan.scheduler.has_value()) {
     auto done = sys::sched_setattr_raw(&*plan.scheduler);
     auto hint = why_not_scheduled(done.has_value() ? 0 : done.error().os_errno());

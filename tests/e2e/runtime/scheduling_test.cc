@@ -184,3 +184,36 @@ TEST_CASE("config.md#linux-process: the execCPUAffinity of exec --process is tha
   REQUIRE(::sched_getaffinity(bench.pid(bench.id()), sizeof set, &set) == 0);
   CHECK(CPU_COUNT(&set) == last + 1);
 }
+
+TEST_CASE("the caller's CPU affinity is not the container's, of the program and of exec") {
+  REQUIRE_E2E();
+  if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) HUSK_SKIP("needs two processors");
+  for (const auto hierarchy : kBoth) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    const auto bundle = bench.bundle({"/bin/sleep", "1000"});
+    const auto done = bench.shell("taskset -p -c 1 $$ >/dev/null; husk run -d -b " + bundle + " " + bench.id() + " && husk exec -d --pid-file " +
+                                  bench.path("pid") + " " + bench.id() + " sleep 1000");
+    REQUIRE_MESSAGE(done.status.code == 0, done.err);
+    for (const auto pid : {bench.pid(bench.id()), std::stoi(read_file(bench.path("pid")).value())}) {
+      cpu_set_t set;
+      REQUIRE(::sched_getaffinity(pid, sizeof set, &set) == 0);
+      CHECK(CPU_COUNT(&set) == ::sysconf(_SC_NPROCESSORS_ONLN));
+    }
+  }
+}
+
+TEST_CASE("config.md#linux-process: execCPUAffinity's initial counts before the container's cgroup, whose cpuset has other processors") {
+  REQUIRE_E2E();
+  if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) HUSK_SKIP("needs two processors");
+  if (!path_exists("/sys/fs/cgroup/cpuset")) HUSK_SKIP("needs the cpuset controller of cgroup version 1");
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) {
+    spec.linux.resources.cpu = oci::CpuLimits{.cpus = "1"};
+    spec.process->exec_cpu_affinity = oci::ExecCpuAffinity{.initial = "0"};
+  });
+  REQUIRE(bench.husk({"run", "-d", "-b", bundle, bench.id()}).status.code == 0);
+  const auto done = bench.husk({"exec", bench.id(), "/bin/grep", "Cpus_allowed_list", "/proc/self/status"});
+  REQUIRE_MESSAGE(done.status.code == 0, done.err);
+  CHECK(done.out == "Cpus_allowed_list:\t1\n");
+}
