@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/rollback.h"
 #include "handshake.h"
 #include "notify.h"
 #include "plan.h"
@@ -87,6 +88,9 @@ Status update_container(const StateStore& store, const ContainerId& id, const oc
 Status update_rdt(const StateStore& store, const ContainerId& id, const std::string& l3_cache_schema, const std::string& mem_bw_schema);
 // What config.json says afterwards. Pure.
 oci::Resources merge_resources(const oci::Resources& saved, const oci::Resources& change);
+
+// The resctrl group of linux.intelRdt, written down in the record before it is made; join_rdt() enters it.
+Status make_rdt(const ContainerDir& directory, const oci::Spec& spec, Record& record, Rollback& undo);
 
 // Writes a decimal pid, without a newline, by rename: presence means "started".
 Status write_pid_file(const std::string& path, pid_t pid);

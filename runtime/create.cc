@@ -88,28 +88,15 @@ Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, 
     const auto text = format_text("runs without a cgroup, limits could not be applied: {}", made.error().to_string());
     is_in_container_user_namespace() ? log::warning(text) : log::debug(text);
     record.cgroup_path.clear();
+    record.cgroup_claimed = true;
     record.cgroup_driver = cgroups::Driver::disabled;
     return std::shared_ptr{cgroups::none()};
   }
   std::shared_ptr<cgroups::Cgroup> cgroup = TRY(std::move(made));
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
+  record.cgroup_claimed = true;  // written down with init
   TRY(fault_point("cgroup"));
   return cgroup;
-}
-
-// Looked at first, so that nothing of somebody else's is ever in our record; written down before it is made.
-Status make_rdt(const ContainerDir& directory, const oci::Spec& spec, Record& record, Rollback& undo) {
-  if (!spec.linux.intel_rdt.has_value()) return ok();
-  const auto plan = plan_rdt(*spec.linux.intel_rdt, record.id);
-  const auto resctrl = TRY(Resctrl::open());
-  TRY(resctrl.check(plan));
-  record.rdt = plan.record;
-  TRY(directory.write(record));
-  const bool made = TRY(resctrl.make(plan));
-  auto ours = plan.record;
-  ours.own_group = made;
-  undo.on_failure([ours] { (void)remove_rdt(ours); });
-  return ok();
 }
 
 Result<UniqueFd> listen_for_start(const ContainerDir& directory, StartThrough through) {
@@ -160,6 +147,7 @@ Record first_record(const ContainerPlan& plan) {
           .created_ns = now_unix_ns(),
           .init = {},
           .cgroup_path = plan.cgroup.driver == cgroups::Driver::cgroupfs ? plan.cgroup.path : "",
+          .cgroup_claimed = plan.cgroup.driver != cgroups::Driver::cgroupfs,
           .cgroup_version = plan.cgroup.version,
           .cgroup_driver = plan.cgroup.driver,
           .scope = plan.cgroup.scope.has_value() ? plan.cgroup.scope->unit : "",
@@ -168,6 +156,21 @@ Record first_record(const ContainerPlan& plan) {
           .has_process = plan.process.has_value(),
           .has_late_hooks = !plan.hooks.poststart.empty() || !plan.hooks.poststop.empty(),
           .annotations = plan.annotations};
+}
+
+// Looked at first, so that nothing of somebody else's is ever in our record; written down before it is made.
+Status make_rdt(const ContainerDir& directory, const oci::Spec& spec, Record& record, Rollback& undo) {
+  if (!spec.linux.intel_rdt.has_value()) return ok();
+  const auto plan = plan_rdt(*spec.linux.intel_rdt, record.id);
+  const auto resctrl = TRY(Resctrl::open());
+  TRY(resctrl.check(plan));
+  record.rdt = plan.record;
+  TRY(directory.write(record));
+  const bool made = TRY(resctrl.make(plan));
+  auto ours = plan.record;
+  ours.own_group = made;
+  undo.on_failure([ours] { (void)remove_rdt(ours); });
+  return ok();
 }
 
 // Until systemd has made it, a unit of that name is somebody else's, and so is its cgroup: the record names none. What is

@@ -124,6 +124,7 @@ std::string write_record(const Record& record) {
   json.set("bundle", record.bundle).set("rootfs", record.rootfs).set("createdNs", record.created_ns);
   json.set("pid", static_cast<std::int64_t>(record.init.pid));
   json.set("pidStartTime", record.init.start_time).set("cgroupPath", record.cgroup_path);
+  if (!record.cgroup_claimed) json.set("cgroupClaimed", false);
   json.set("cgroupVersion", name_in(kVersions, record.cgroup_version));
   json.set("cgroupDriver", name_in(kDrivers, record.cgroup_driver));
   if (!record.scope.empty())
@@ -166,6 +167,8 @@ Result<Record> parse_record(std::string_view text) {
   const auto start_time = TRY(reader.find_uint64("pidStartTime"));
   record.init.start_time = start_time.value_or(0);
   record.cgroup_path = TRY(string_in(reader, "cgroupPath"));
+  const auto claimed = TRY(reader.find_boolean("cgroupClaimed"));
+  record.cgroup_claimed = claimed.value_or(true);
   record.cgroup_version = TRY(value_in<cgroups::Version>(kVersions, reader, "cgroupVersion"));
   record.cgroup_driver = TRY(value_in<cgroups::Driver>(kDrivers, reader, "cgroupDriver"));
   if (json.find("scope") != nullptr) {
@@ -210,6 +213,7 @@ Result<std::unique_ptr<cgroups::Cgroup>> open_recorded_cgroup(const Record& reco
 }  // namespace
 
 Result<std::unique_ptr<cgroups::Cgroup>> open_cgroup(const Record& record) {
+  if (!record.cgroup_claimed) return Error{Kind::not_found, format_text("container {} is being created, and has no cgroup yet", quote(record.id))};
   auto cgroup = open_recorded_cgroup(record);
   if (cgroup.has_value() || cgroup.error().kind() != Kind::not_found) return cgroup;
   return without_cgroup(record, cgroup.error());

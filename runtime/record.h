@@ -53,6 +53,7 @@ struct Record {
   std::uint32_t owner = 0;  // not written down: of the state directory, as the reader sees it
   ProcessRef init;
   std::string cgroup_path;  // "" = none; with a scope also before systemd has made it
+  bool cgroup_claimed = true;  // false until create has made it, or has found nobody in it: it may be somebody else's
   cgroups::Version cgroup_version = cgroups::Version::v2;
   cgroups::Driver cgroup_driver = cgroups::Driver::cgroupfs;
   std::string scope;        // the systemd driver's unit

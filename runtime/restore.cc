@@ -258,6 +258,8 @@ Result<Created> restore_container(const StateStore& store, const RestoreOptions&
     undo.on_failure([&] { run_all_hooks(restore.plan.hooks.poststop, "poststop", make_state(created.record, Phase::stopped)); });
   const std::shared_ptr<cgroups::Cgroup> cgroup = TRY(cgroups::create(restore.plan.cgroup));
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
+  created.record.cgroup_claimed = true;
+  TRY(created.directory.write(created.record));
   undo_processes(undo, created);
   TRY(make_mount_points(restore.plan.rootfs).during("make mount points"));
   restore.handles = TRY(rootfs::prepare(restore.plan.rootfs).during("prepare rootfs"));

@@ -122,6 +122,28 @@ Status wait_for_kill(const UniqueFd& pidfd, pid_t pid) {
       "it waits inside the kernel (a device, a network file system, a child that nobody reaps); delete it again when that is over");
 }
 
+// A create that was killed early has made a cgroup, or names one of somebody else, who is not to die for that: its own
+// child ends with it (PR_SET_PDEATHSIG).
+Status remove_unclaimed(const Record& record) {
+  constexpr int kLimitMs = 1000;
+  const auto cgroup = cgroups::open(record.cgroup_path, record.cgroup_version);
+  if (!cgroup.has_value()) return cgroup.error().kind() == Kind::not_found ? ok() : Status{cgroup.error()};
+  for (const auto pid : TRY(cgroup.value()->processes())) {
+    const auto process = sys::pidfd_open(pid);
+    if (!process.has_value() || TRY(wait_until_over(process.value(), kLimitMs))) continue;
+    log::warning(format_text("cgroup {} is left alone: the container never was in it, and process {} is", quote(record.cgroup_path), pid));
+    return ok();
+  }
+  return cgroup.value()->remove();
+}
+
+Status remove_cgroup(const Record& record) {
+  if (!record.cgroup_claimed) return remove_unclaimed(record);
+  const auto cgroup = open_cgroup(record);
+  if (!cgroup.has_value()) return cgroup.error().kind() == Kind::not_found ? ok() : Status{cgroup.error()};
+  return cgroup.value()->remove();
+}
+
 Status delete_by_force(const StateStore& store, const ContainerId& id) {
   const auto directory = store.open(id);
   if (!directory.has_value()) return directory.error().kind() == Kind::not_found ? ok() : Status{directory.error()};
@@ -213,12 +235,7 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     TRY(wait_for_kill(*init, record.init.pid));
   }
   TRY(fault_point("delete-killed"));
-  const auto cgroup = open_cgroup(record);
-  if (cgroup.has_value()) {
-    TRY(cgroup.value()->remove().during("remove cgroup"));
-  } else if (cgroup.error().kind() != Kind::not_found) {
-    return cgroup.error();
-  }
+  TRY(remove_cgroup(record).during("remove cgroup"));
   TRY(remove_rdt(record.rdt));
   TRY(fault_point("delete-cgroup"));
   run_all_hooks(hooks.poststop, "poststop", make_state(record, Phase::stopped));

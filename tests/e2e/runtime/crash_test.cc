@@ -96,6 +96,35 @@ TEST_CASE("kill -9 at every step of create, start, exec, update, delete and run:
   }
 }
 
+TEST_CASE("a create that is killed before it looked at its cgroup: no verb reaches the container that lives there") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    if (!has_faults(bench)) HUSK_SKIP("fault points exist in Debug builds only");
+    const auto bundle = bench.bundle({"/bin/sleep", "1000"});
+    const auto living = bench.id("living");
+    const auto dead = bench.id("dead");
+    const auto before = bench.world();
+    REQUIRE(bench.husk({"run", "-d", "-b", bundle, living}).status.code == 0);
+    const std::vector<std::vector<std::string>> verbs{
+        {"kill", "--all", dead, "KILL"}, {"ps", dead}, {"delete", dead}, {"delete", "--force", dead}, {"gc"}};
+    for (const auto& verb : verbs) {
+      CAPTURE(verb.front());
+      CHECK(bench.husk({"create", "-b", bundle, dead}, {"HUSK_KILL_AT=reserve"}).status.signal == SIGKILL);
+      const auto done = bench.husk(verb);
+      CHECK((done.status.code == 0) == (verb.back() == "gc" || verb.at(verb.size() - 2) == "--force"));
+      CHECK_FALSE(contains(done.out, std::to_string(bench.pid(living))));
+      CHECK(bench.status(living) == "running");
+      CHECK(bench.husk({"delete", "--force", dead}).status.code == 0);
+      CHECK(bench.husk({"state", dead}).status.code == 1);
+    }
+    CHECK(bench.status(living) == "running");
+    CHECK(bench.husk({"delete", "--force", living}).status.code == 0);
+    CHECK_WORLD(bench, before);
+  }
+}
+
 TEST_CASE("a failure at every step of create and run leaves all as it was; of any other verb, what delete cleans up") {
   REQUIRE_E2E();
   Bench bench;

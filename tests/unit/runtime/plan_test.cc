@@ -186,6 +186,7 @@ TEST_CASE("a record says after reading what it said when written") {
                       .created_ns = 1234567890123456789,
                       .init = {.pid = 42, .start_time = 18'000'000'000'000'000'000U},
                       .cgroup_path = "/x/y",
+                      .cgroup_claimed = false,
                       .cgroup_version = cgroups::Version::v1,
                       .cgroup_driver = cgroups::Driver::systemd,
                       .no_pivot = true,
@@ -197,6 +198,7 @@ TEST_CASE("a record says after reading what it said when written") {
   CHECK(write_record(again.value()) == write_record(record));
   CHECK(again.value().init.start_time == record.init.start_time);
   CHECK(again.value().annotations == record.annotations);
+  CHECK_FALSE(again.value().cgroup_claimed);
 }
 
 TEST_CASE("a record of many annotations does not cost their square") {
