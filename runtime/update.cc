@@ -82,16 +82,38 @@ bool changes_devices(const oci::Resources& saved, const oci::Resources& change) 
          !cgroups::are_same_rules(cgroups::complete_rules(saved.devices), cgroups::complete_rules(change.devices));
 }
 
-// What is to be written: only what `change` speaks of. Limits that bound each other (limit and swap, quota and
-// period) are written together, for which the merged values are needed.
+template <class... Fields>
+bool has_any(const Fields&... fields) {
+  return (... || (fields.value_or(0) != 0));
+}
+
+// What is to be written: only what `change` speaks of. The rest may be somebody else's by now, or `unified` has the last
+// word about it. Limits that bound each other are written together, for which the merged values are needed.
+oci::MemoryLimits to_apply(const oci::MemoryLimits& merged, oci::MemoryLimits change) {
+  if (!has_any(change.limit, change.swap)) return change;
+  change.limit = merged.limit;
+  change.swap = merged.swap;
+  return change;
+}
+
+oci::CpuLimits to_apply(const oci::CpuLimits& merged, oci::CpuLimits change) {
+  if (has_any(change.quota, change.period) || change.burst.has_value()) {
+    change.quota = merged.quota;
+    change.period = merged.period;
+    change.burst = merged.burst;
+  }
+  if (has_any(change.shares) || change.idle.has_value()) {  // who is idle has no share
+    change.shares = merged.shares;
+    change.idle = merged.idle;
+  }
+  return change;
+}
+
 oci::Resources to_apply(const oci::Resources& merged, const oci::Resources& change) {
   auto resources = change;
   resources.devices = merged.devices;
-  if (change.memory.has_value()) {
-    resources.memory = merged.memory;
-    resources.memory->check_before_update = change.memory->check_before_update;
-  }
-  if (change.cpu.has_value()) resources.cpu = merged.cpu;
+  if (change.memory.has_value()) resources.memory = to_apply(*merged.memory, *change.memory);
+  if (change.cpu.has_value()) resources.cpu = to_apply(*merged.cpu, *change.cpu);
   return resources;
 }
 

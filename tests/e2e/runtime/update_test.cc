@@ -248,6 +248,35 @@ TEST_CASE("update changes everything or nothing") {
   }
 }
 
+TEST_CASE("update: limits that it does not speak of stay as somebody has set them since") {
+  REQUIRE_E2E();
+  struct Row {
+    std::string v2, v1, value;
+    std::vector<std::string> flags;
+  };
+  for (const auto hierarchy : usable()) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    const auto id = sleeper(bench);
+    const auto path = *bench.state(id).find("cgroupPath")->as_string();
+    for (const auto& row : {Row{"memory.max", "memory/memory.limit_in_bytes", "83886080", {"--memory-reservation", "16M"}},
+                            Row{"cpu.max", "cpu/cpu.cfs_quota_us", "40000", {"--cpu-share", "512"}},
+                            Row{"cpu.weight", "cpu/cpu.shares", "300", {"--cpu-quota", "30000"}}}) {
+      CAPTURE(row.v2);
+      const auto v1 = "/sys/fs/cgroup/" + row.v1.substr(0, row.v1.find('/')) + path + row.v1.substr(row.v1.find('/'));
+      const auto set = hierarchy == Hierarchy::native ? "echo " + row.value + " >" + v1
+                                                      : "unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup; echo " + row.value +
+                                                            " >/sys/fs/cgroup" + path + "/" + row.v2 + "'";
+      REQUIRE(bench.shell(set).status.code == 0);
+      auto words = std::vector<std::string>{"update", id};
+      words.insert(words.end(), row.flags.begin(), row.flags.end());
+      const auto done = bench.husk(words);
+      CHECK_MESSAGE(done.status.code == 0, done.err);
+      CHECK(limit(bench, hierarchy, row.v2, row.v1).starts_with(row.value));
+    }
+  }
+}
+
 TEST_CASE("update refuses bad values by the name of the flag, and what is stopped or unknown") {
   REQUIRE_E2E();
   Bench bench;
