@@ -272,6 +272,8 @@ Status adopt_empty(const std::string& directory) {
     return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(
         "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there");
   if (path_exists(directory + "/freezer.state")) TRY(v1::thaw(directory));
+  // As in a new one: rules that allow everything write nothing. Below a parent that does not, the kernel says no.
+  if (path_exists(directory + "/devices.allow")) (void)write_existing(AT_FDCWD, directory + "/devices.allow", "a");
   if (path_exists(directory + "/cgroup.freeze")) TRY(write_existing(AT_FDCWD, directory + "/cgroup.freeze", "0"));
   return ok();
 }

@@ -165,12 +165,15 @@ void CgroupV2::remove_parents() {
   if (path_.starts_with(format_text("{}/", kDefaultParent))) remove_empty({format_text("{}{}", mount_, kDefaultParent)});
 }
 
-// A leftover of the same name is used again when nobody lives in it.
+// A leftover of the same name is used again when nobody lives in it, without its device filter: both would have to allow.
 Status adopt_empty(const std::string& directory) {
   const auto populated = TRY(read_event(directory, "populated"));
   if (populated != 0)
     return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(
         "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there");
+  const auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
+  auto detached = replace_device_filter(fd.get(), {{.allow = true, .type = 'a', .access = "rwm"}});
+  if (!detached.has_value() && detached.error().kind() != Kind::denied) return detached;  // a plain user attaches none
   return write_existing(AT_FDCWD, directory + "/cgroup.freeze", "0");
 }
 
