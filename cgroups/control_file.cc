@@ -50,28 +50,17 @@ bool has_lines_by_key(std::string_view name) {
 
 std::string no_limit(std::string_view name, const std::string& key) {
   if (name == "io.max") return key + " rbps=max wbps=max riops=max wiops=max";
-  if (name == "io.weight" || name == "io.bfq.weight") return key + " default";
+  if (name == "io.weight" || name.find("bfq.weight") != std::string_view::npos) return key + " default";
   if (name == "io.latency") return key + " target=0";
   if (name == "rdma.max") return key + " hca_handle=max hca_object=max";
   return key + " 0";
-}
-
-std::string earlier_value(const Written& file) {
-  const auto name = file_name(file.path);
-  if (!has_lines_by_key(name)) return std::string{trim(file.before)};
-  const auto space = file.value.find(' ');
-  const auto key = space == std::string::npos ? std::string{"default"} : file.value.substr(0, space);
-  for (const auto line : split(file.before, '\n'))
-    if (line.starts_with(key + " ")) return std::string{line};
-  if (space == std::string::npos) return std::string{trim(file.before)};  // bfq's weight is one number
-  return no_limit(name, key);
 }
 
 // Pairs that bound each other may go back in one order only, as in write_pass.
 void restore(const std::vector<Written>& written) {
   std::vector<Target> refused;
   for (auto file = written.rbegin(); file != written.rend(); ++file) {
-    Target target{.path = file->path, .value = earlier_value(*file)};
+    Target target{.path = file->path, .value = earlier_value(file->path, file->before, file->value)};
     if (!write_once(target).has_value()) refused.push_back(std::move(target));
   }
   for (const auto& target : refused) (void)write_once(target);
@@ -107,8 +96,24 @@ Status write_pass(const std::vector<Target>& targets, std::vector<Written>* befo
 
 }  // namespace
 
+std::string earlier_value(const std::string& path, std::string_view before, const std::string& written) {
+  const auto name = file_name(path);
+  // It shows more than it takes. Source: cgroup-v1/memory.rst, section 10.
+  if (name == "memory.oom_control") return std::to_string(keyed_number(before, "oom_kill_disable"));
+  if (!has_lines_by_key(name)) return std::string{trim(before)};
+  const auto space = written.find(' ');
+  const auto key = space == std::string::npos ? std::string{"default"} : written.substr(0, space);
+  for (const auto line : split(before, '\n'))
+    if (line.starts_with(key + " ")) return std::string{line};
+  if (space == std::string::npos) return std::string{trim(before)};  // bfq's weight is one number
+  return no_limit(name, key);
+}
+
 Error explain(Error error, const std::string& path) {
   const auto controller = controller_of(path);
+  const bool may_be_gone = error.os_errno() == ENOENT || error.os_errno() == ENODEV;
+  if (may_be_gone && !path_exists(path.substr(0, path.rfind('/'))))
+    return std::move(error).as(Kind::not_found).hint("the cgroup is gone: somebody removed it");
   switch (error.os_errno()) {
     case ENOENT:
       return std::move(error).as(Kind::unsupported).hint(

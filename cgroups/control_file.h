@@ -27,6 +27,9 @@ Status write_targets(const std::vector<Target>& targets);
 // The same, then `last`; when any of it fails, every file written so far gets its earlier value back.
 Status replace_targets(const std::vector<Target>& targets, const std::function<Status()>& last = [] { return ok(); });
 
+// What puts a file that read `before` back after `written`: its text, the line of that device, or what takes the line away.
+std::string earlier_value(const std::string& path, std::string_view before, const std::string& written);
+
 // Adds the hint for an error of a cgroup file or directory.
 Error explain(Error error, const std::string& path);
 

@@ -249,6 +249,26 @@ TEST_CASE("an update that the kernel refuses at any file leaves every limit as i
   CHECK_OK(cgroup->remove());
 }
 
+TEST_CASE("an update that fails lets the OOM killer work again as before (cgroup v1)") {
+  NEEDS_V1("memory");
+  const auto path = own_path();
+  auto cgroup = make(plan_of(Version::v1, path));
+  const auto killer = [&] { return text_of(place("memory", path) + "/memory.oom_control").substr(0, 18); };
+  for (const bool off : {true, false}) {
+    CAPTURE(off);
+    const auto before = killer();
+    CHECK(before == (off ? "oom_kill_disable 0" : "oom_kill_disable 1"));
+    auto plan = plan_of(Version::v1, path, {.memory = oci::MemoryLimits{.disable_oom_killer = off}});
+    auto bad = plan;
+    bad.files.push_back({"memory/memory.swappiness", "many"});
+    REQUIRE_FALSE(cgroup->apply(bad).has_value());
+    CHECK(killer() == before);
+    CHECK_OK(cgroup->apply(plan));
+    CHECK(killer() != before);
+  }
+  CHECK_OK(cgroup->remove());
+}
+
 TEST_CASE("freeze, kill and removal hold against processes that fork and end without pause (cgroup v1)") {
   NEEDS_V1("freezer");
   auto cgroup = make(plan_of(Version::v1, own_path(), {.pids_limit = 500}));

@@ -35,8 +35,11 @@ TEST_CASE("a cgroup that vanished: reading and changing it is an error, removing
   const auto path = own_path();
   auto cgroup = make(plan_of(Version::v2, path));
   REQUIRE_OK(remove_path(path, Version::v2));
-  for (const auto& done : {cgroup->freeze(), cgroup->thaw(), cgroup->kill_all(SIGKILL), cgroup->apply(plan_of(Version::v2, path, {.unified = {{"cgroup.max.depth", "3"}}}))})
-    CHECK_FALSE(done.has_value());
+  for (const auto& done : {cgroup->freeze(), cgroup->thaw(), cgroup->kill_all(SIGKILL)}) CHECK_FALSE(done.has_value());
+  const auto changed = cgroup->apply(plan_of(Version::v2, path, {.unified = {{"cgroup.max.depth", "3"}}}));
+  REQUIRE_FALSE(changed.has_value());
+  CHECK(changed.error().kind() == Kind::not_found);
+  CHECK(changed.error().to_string().ends_with("(hint: the cgroup is gone: somebody removed it)"));
   CHECK_FALSE(cgroup->stats().has_value());
   CHECK(cgroup->processes().value().empty());
   CHECK_OK(cgroup->remove());

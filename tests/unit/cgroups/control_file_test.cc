@@ -110,6 +110,8 @@ TEST_CASE("a line of a device, an interface or a resource goes back alone, or to
                           Row{"misc.max", "sev 3\nsev_es max\n", "sev_es 1", "sev_es max"},
                           Row{"net_prio.ifpriomap", "lo 0\neth0 4\n", "eth0 9", "eth0 4"},
                           Row{"blkio.throttle.read_bps_device", "", "8:0 1", "8:0 0"},
+                          Row{"blkio.bfq.weight_device", "100\n8:16 200\n", "8:0 300", "8:0 default"},
+                          Row{"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n", "1", "0"},
                           Row{"cpu.max", "max 100000\n", "5000 100000", "max 100000"}}) {
     CAPTURE(row.file);
     CAPTURE(row.written);
