@@ -3,8 +3,10 @@
 #include <poll.h>
 #include <sys/inotify.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <limits>
 #include <optional>
 
 #include "base/clock.h"
@@ -40,10 +42,9 @@ Result<std::vector<ControlFile>> earlier_files(const Plan& plan, const std::stri
   for (const auto& file : plan.files) {
     const auto place = plan.version == Version::v1 ? v1::place_of(hierarchies, path, file.name)
                                                    : format_text("{}{}/{}", v2::kMount, path, file.name);
-    auto value = std::string{trim(read_text(place))};
-    // Files with a line a device keep what systemd is not told of; it does not touch them either.
-    if (value.empty() || value.find('\n') != std::string::npos) continue;
-    earlier.push_back({.name = file.name, .value = std::move(value), .need = Need::if_present});
+    const auto before = read_file(place);
+    if (!before.has_value()) continue;  // absent, or only to be written
+    earlier.push_back({.name = file.name, .value = earlier_value(place, before.value(), file.value), .need = Need::if_present});
   }
   return earlier;
 }
@@ -91,8 +92,10 @@ class Scope final : public Cgroup {
   Manager manager() const { return plan_.scope->manager; }
   const std::string& unit() const { return plan_.scope->unit; }
   Status ask(Verb verb, std::vector<Property> properties);
+  Status check_thawed();
+  bool stops_being_idle(const Plan& plan) const;
   Result<std::vector<Property>> changed_properties(const Plan& plan) const;
-  Status tell(const Plan& plan);
+  Status tell(const Plan& plan, std::vector<Property> properties);
   Status put_back(const Plan& earlier, bool is_known_to_systemd);
   bool is_removed_by_systemd();
 
@@ -122,15 +125,27 @@ Status Scope::adopt(pid_t process, const std::function<Status()>& claimed) {
   if (plan_.version == Version::v1) {
     TRY(claimed());
     inner_ = TRY(v1::join(plan_, process));
-    return ok();
+    return check_thawed();
   }
   inner_ = TRY(v2::open(path_));
   TRY(claimed());
+  TRY(check_thawed());
   return inner_->apply(plan_).during("write cgroup limits");
 }
 
+// A slice was frozen that create could not see, of a user's systemd, or meanwhile: its processes never go on.
+Status Scope::check_thawed() { return TRY(is_frozen()) ? Status{below_frozen(path_, plan_.version)} : ok(); }
+
+// Weight 0 is how a unit is idle. That it is idle no more shows in no file that it takes a weight from: it has none, then.
+bool Scope::stops_being_idle(const Plan& plan) const {
+  const auto is_off = [](const ControlFile& file) { return file.name == "cpu.idle" && file.value == "0"; };
+  return std::ranges::any_of(plan.files, is_off) && trim(read_text(v2::kMount + path_ + "/cpu.idle")) == "1";
+}
+
 Result<std::vector<Property>> Scope::changed_properties(const Plan& plan) const {
-  auto properties = limit_properties(plan.version, plan.files, false);
+  std::vector<Property> properties;
+  if (stops_being_idle(plan)) properties.push_back({"CPUWeight", "t", {std::to_string(std::numeric_limits<std::uint64_t>::max())}});
+  for (auto& property : limit_properties(plan.version, plan.files, false)) put(properties, std::move(property));
   if (plan.replaced_rules.empty()) return properties;
   auto devices = TRY(device_change(plan.version, plan.device_rules));
   for (auto& property : devices) properties.push_back(std::move(property));
@@ -139,8 +154,7 @@ Result<std::vector<Property>> Scope::changed_properties(const Plan& plan) const 
 
 // A changed list is written by systemd on cgroup v1 as "nothing" and then device by device, before it answers: the
 // processes rest meanwhile, so that none is refused. Source: cgroup_apply_devices() in systemd 252's src/core/cgroup.c.
-Status Scope::tell(const Plan& plan) {
-  auto properties = TRY(changed_properties(plan));
+Status Scope::tell(const Plan& plan, std::vector<Property> properties) {
   const bool freezes = plan.version == Version::v1 && !plan.replaced_rules.empty() && !TRY(is_frozen());
   if (freezes) TRY(freeze());
   auto done = ask(Verb::set, std::move(properties));
@@ -150,7 +164,8 @@ Status Scope::tell(const Plan& plan) {
 
 // The error that led here says more than one of these.
 Status Scope::put_back(const Plan& earlier, bool is_known_to_systemd) {
-  if (is_known_to_systemd) (void)tell(earlier);
+  auto properties = changed_properties(earlier);
+  if (is_known_to_systemd && properties.has_value()) (void)tell(earlier, std::move(properties).value());
   return inner().apply(earlier);
 }
 
@@ -159,12 +174,13 @@ Status Scope::put_back(const Plan& earlier, bool is_known_to_systemd) {
 Status Scope::apply(const Plan& wanted) {
   auto plan = wanted;
   if (manager() == Manager::user || has_own_device_list(plan)) plan.replaced_rules.clear();
-  if (TRY(changed_properties(plan)).empty()) return inner().apply(plan);
+  auto properties = TRY(changed_properties(plan));
+  if (properties.empty()) return inner().apply(plan);
   Plan earlier{.version = plan.version, .path = path_, .device_rules = plan.replaced_rules};
   if (!plan.replaced_rules.empty()) earlier.replaced_rules = plan.device_rules;
   earlier.files = TRY(earlier_files(plan, path_));
   TRY(inner().apply(plan));
-  auto done = tell(plan);
+  auto done = tell(plan, std::move(properties));
   const bool is_known_to_systemd = done.has_value();
   plan.replaced_rules.clear();  // v2: our filter is not systemd's; v1: the lists are the same
   plan.check_memory_usage = false;

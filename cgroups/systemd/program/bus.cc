@@ -144,10 +144,10 @@ Status appended(int result) { return result >= 0 ? ok() : Status{sys::last_error
 
 Result<Bus> Bus::connect(Manager manager) {
   sd_bus* bus = connect_directly(manager);
-  if (bus != nullptr) return Bus{bus, manager};
+  if (bus != nullptr) return Bus{bus, manager, true};
   const int opened = manager == Manager::user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
   if (opened < 0) return connect_error(manager, opened);
-  return Bus{bus, manager};
+  return Bus{bus, manager, false};
 }
 
 Status Bus::perform(const Request& request) {
@@ -163,7 +163,9 @@ Status Bus::perform(const Request& request) {
 Status Bus::run_job(sd_bus_message* call, const Request& request, std::string_view method) {
   JobEnd end;
   sd_bus_slot* slot = nullptr;
-  const int matched = sd_bus_match_signal_async(bus_, &slot, nullptr, kPath, kInterface, "JobRemoved", on_job_removed, nullptr, &end);
+  // On a bus everybody may send such a signal; systemd itself names no sender. Source: systemd's src/shared/bus-wait-for-jobs.c.
+  const int matched = sd_bus_match_signal_async(bus_, &slot, is_direct_ ? nullptr : kService, kPath, kInterface, "JobRemoved",
+                                                on_job_removed, nullptr, &end);
   if (matched < 0) return sys::last_error("sd_bus_match_signal_async", -matched);
   const Slot match{slot};
   BusError error;

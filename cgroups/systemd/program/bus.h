@@ -15,14 +15,14 @@ class Bus {
  public:
   // Errors: unavailable, denied; with the remedy.
   static Result<Bus> connect(Manager manager);
-  Bus(Bus&& other) noexcept : bus_{std::exchange(other.bus_, nullptr)}, manager_{other.manager_} {}
+  Bus(Bus&& other) noexcept : bus_{std::exchange(other.bus_, nullptr)}, manager_{other.manager_}, is_direct_{other.is_direct_} {}
   Bus& operator=(Bus&&) = delete;
   ~Bus() { sd_bus_flush_close_unref(bus_); }
 
   Status perform(const Request& request);
 
  private:
-  Bus(sd_bus* bus, Manager manager) : bus_{bus}, manager_{manager} {}
+  Bus(sd_bus* bus, Manager manager, bool is_direct) : bus_{bus}, manager_{manager}, is_direct_{is_direct} {}
   Status start(const Request& request);
   Status stop(const Request& request);
   Status set(const Request& request);
@@ -33,6 +33,7 @@ class Bus {
 
   sd_bus* bus_;
   Manager manager_;
+  bool is_direct_;  // on systemd's own socket: nobody else is there
 };
 
 }  // namespace husk::cgroups::systemd

@@ -5,6 +5,14 @@
 
 namespace husk::test {
 
+inline bool has_systemd() { return path_exists("/run/systemd/private") && path_exists("/sys/fs/cgroup/cgroup.controllers"); }
+
+#define REQUIRE_SYSTEMD()                                                                     \
+  do {                                                                                        \
+    REQUIRE_E2E();                                                                            \
+    if (!has_systemd()) HUSK_SKIP("needs systemd as PID 1 and cgroup v2 (tests/run vm)");     \
+  } while (false)
+
 struct SystemdBench : Bench {
   std::string slice = "husktest" + random_hex(4) + ".slice";
   ~SystemdBench() { (void)shell("systemctl kill --signal=KILL " + slice + "; systemctl stop " + slice); }

@@ -10,14 +10,6 @@ using namespace husk::test;
 
 namespace {
 
-bool has_systemd() { return path_exists("/run/systemd/private") && path_exists("/sys/fs/cgroup/cgroup.controllers"); }
-
-#define REQUIRE_SYSTEMD()                                                                     \
-  do {                                                                                        \
-    REQUIRE_E2E();                                                                            \
-    if (!has_systemd()) HUSK_SKIP("needs systemd as PID 1 and cgroup v2 (tests/run vm)");     \
-  } while (false)
-
 void take_limits(oci::Spec& spec) {
   auto& resources = spec.linux.resources;
   resources.memory = oci::MemoryLimits{.limit = 64 << 20, .reservation = 16 << 20, .swap = 64 << 20};
