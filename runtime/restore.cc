@@ -24,6 +24,7 @@
 #include "oci-spec/names.h"
 #include "oci-spec/parse_config.h"
 #include "outside.h"
+#include "resctrl.h"
 #include "restore_stage.h"
 
 namespace husk::runtime {
@@ -137,6 +138,7 @@ Status on_moment(Restore& restore, Created& created, const criu::Event& event, U
     // From here on there is a process: delete --force must find it.
     created.record.init = TRY(process_ref(event.pid));
     TRY(created.directory.write(created.record));
+    TRY(join_rdt(created.record.rdt, event.pid));  // its children, which CRIU makes later, are born there
     TRY(fault_point("restore-namespaces"));
     const auto state = make_state(created.record, Phase::creating);
     TRY(run_hooks(restore.plan.hooks.prestart, "prestart", state));
@@ -260,6 +262,7 @@ Result<Created> restore_container(const StateStore& store, const RestoreOptions&
   undo.on_failure([cgroup] { (void)cgroup->remove(); });
   created.record.cgroup_claimed = true;
   TRY(created.directory.write(created.record));
+  TRY(make_rdt(created.directory, restore.spec, created.record, undo));
   undo_processes(undo, created);
   TRY(make_mount_points(restore.plan.rootfs).during("make mount points"));
   restore.handles = TRY(rootfs::prepare(restore.plan.rootfs).during("prepare rootfs"));
