@@ -23,7 +23,10 @@ class NoCgroup final : public Cgroup {
  public:
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return -1; }
-  Result<std::vector<UniqueFd>> open_entries() override { return std::vector<UniqueFd>{}; }
+  Result<std::vector<UniqueFd>> open_entries(const std::vector<Below>& below) override {
+    if (!below.empty()) return Error{Kind::unsupported, "the container has no cgroup"}.hint("leave the option out");
+    return std::vector<UniqueFd>{};
+  }
   Status freeze() override { return without_cgroup("freeze the processes"); }
   Status thaw() override { return ok(); }
   Result<bool> is_frozen() override { return false; }

@@ -60,6 +60,13 @@ Result<Plan> make_plan(const std::string& cgroups_path, const oci::Resources& re
 Result<Plan> make_plan_for(Version version, const std::string& cgroups_path, const oci::Resources& resources,
                            const std::string& id, Driver driver, const systemd::ScopeOptions& options = {});
 
+// exec --cgroup: a place below the container's cgroup. On v1 in the hierarchies of these controllers, or in all of them
+// when none is named; v2 has one hierarchy.
+struct Below {
+  std::vector<std::string> controllers;
+  std::string path;  // "workers"; "" is the container's own
+};
+
 class Cgroup {
  public:
   virtual ~Cgroup() = default;
@@ -69,7 +76,8 @@ class Cgroup {
   // v1, empty on v2: a child of one thread writes "0" to each and is inside. A process that moves itself needs none of
   // the kernel's locks over all processes, whose first taker waits 10-25 ms for a grace period.
   // Source: cgroup_procs_write_start() in kernel/cgroup/cgroup.c.
-  virtual Result<std::vector<UniqueFd>> open_entries() = 0;
+  // `below`: beneath the cgroup, by no link and no ".." (runc #5403). Errors: not_found, unsupported (no such controller).
+  virtual Result<std::vector<UniqueFd>> open_entries(const std::vector<Below>& below) = 0;
   // systemd, after the clone and before the child goes on: it is moved into its scope. `claimed` is called as soon as
   // that is known, with path() and id() told by the kernel, before anything else is made or written there.
   virtual Status adopt(pid_t, const std::function<Status()>& claimed) {

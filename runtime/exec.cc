@@ -65,23 +65,22 @@ Result<UniqueFd> init_cgroup(pid_t init) {
   return sys::openat(AT_FDCWD, format_text("/sys/fs/cgroup{}", path), O_PATH | O_DIRECTORY);
 }
 
-// "workers" → "/workers", as systemd wants it; "" and "/" → "".
-std::string below_cgroup(const std::string& path) {
-  const auto first = path.find_first_not_of('/');
-  return first == std::string::npos ? std::string{} : "/" + path.substr(first);
+// "workers" → "/workers", as systemd wants it; "" stays.
+std::string below_cgroup(const ExecOptions& options) {
+  return options.cgroups.empty() || options.cgroups.front().path.empty() ? std::string{} : "/" + options.cgroups.front().path;
 }
 
-// --cgroup: components below the container's cgroup; the kernel refuses ".." (runc 5403).
-Result<UniqueFd> sub_cgroup(const Target& target, const cgroups::Cgroup& cgroup, const std::string& path) {
-  if (target.record.cgroup_version == cgroups::Version::v1 || cgroup.clone_fd() < 0)
-    return Error{Kind::unsupported, "--cgroup needs cgroup version 2"}.hint("leave the option out");
-  if (path.find(':') != std::string::npos)
-    return Error{Kind::invalid, format_text("--cgroup {}: controllers cannot be named in cgroup version 2", quote(path))};
-  const auto below = below_cgroup(path);
+// --cgroup of v2: components below the container's cgroup; the kernel refuses ".." (runc 5403).
+Result<UniqueFd> sub_cgroup(const cgroups::Cgroup& cgroup, const cgroups::Below& below) {
+  if (cgroup.clone_fd() < 0)
+    return Error{Kind::unsupported, "--cgroup: the container has no cgroup"}.hint("leave the option out");
+  if (!below.controllers.empty())
+    return Error{Kind::invalid, format_text("--cgroup: cgroup version 2 has one hierarchy for all controllers, {} too", below.controllers.front())}
+        .hint("give the path alone");
   const open_how how{.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                      .mode = 0,
                      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-  return sys::openat2(cgroup.clone_fd(), below.empty() ? "." : below.substr(1), how)
+  return sys::openat2(cgroup.clone_fd(), below.path.empty() ? "." : below.path, how)
       .during("--cgroup")
       .hint("name a cgroup that is there, below the container's own");
 }
@@ -97,14 +96,15 @@ Result<Clone> clone_at(int cgroup_fd, bool attached_later = false) {
 
 Result<Clone> clone_into(const Target& target, const cgroups::Cgroup& cgroup, const ExecOptions& options) {
   UniqueFd sub;
-  if (!options.cgroup.empty()) sub = TRY(sub_cgroup(target, cgroup, options.cgroup));
+  const bool v1 = target.record.cgroup_version == cgroups::Version::v1;
+  if (!v1 && !options.cgroups.empty()) sub = TRY(sub_cgroup(cgroup, options.cgroups.front()));
   auto clone = clone_at(sub.is_open() ? sub.get() : cgroup.clone_fd());
   if (clone.has_value()) return clone;
   const int refusal = clone.error().os_errno();
   if (refusal == EACCES && cgroup.can_attach()) return clone_at(-1, true);
   if (sub.is_open()) return clone;
   const bool divided = refusal == EBUSY || refusal == EOPNOTSUPP;
-  if (!divided || target.record.cgroup_version == cgroups::Version::v1) return clone;
+  if (!divided || v1) return clone;
   const auto other = TRY(init_cgroup(target.record.init.pid));
   return clone_at(other.get());
 }
@@ -161,7 +161,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   if (has_labels(plan)) proc = TRY(open_verified_proc());
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
-  auto cgroup_entries = TRY(cgroup->open_entries().during("enter cgroup"));
+  auto cgroup_entries = TRY(cgroup->open_entries(options.cgroups).during(options.cgroups.empty() ? "enter cgroup" : "--cgroup"));
   // In a user namespace nobody has CAP_SYS_PTRACE over a process that began outside (CVE-2016-9962).
   const bool staged = namespaces.pid && (namespaces.others & CLONE_NEWUSER) == 0;
   // man 2 setns: entering a pid namespace only affects children.
@@ -190,7 +190,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   }
   channels.child.close();
   Started started{.pid = clone.process.pid, .pidfd = std::move(clone.process.pidfd), .terminal = UniqueFd{}};
-  if (clone.attached_later) TRY(attach(*cgroup, below_cgroup(options.cgroup), started, channels.parent, staged).during("enter cgroup"));
+  if (clone.attached_later) TRY(attach(*cgroup, below_cgroup(options), started, channels.parent, staged).during("enter cgroup"));
   if (staged) {
     auto adopted = TRY(adopt_staged(channels.parent, started.pidfd));
     started.pid = adopted.pid;

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "cgroups/cgroup.h"
 #include "foreground.h"
 #include "oci-spec/runtime_spec.h"
 #include "store.h"
@@ -33,7 +34,7 @@ struct ExecOptions {
   bool ignore_paused = false;
   std::string apparmor_profile;
   std::string selinux_label;
-  std::string cgroup;                    // below the container's own, v2
+  std::vector<cgroups::Below> cgroups;   // below the container's own; empty: there
 };
 
 struct UserIds {
@@ -42,6 +43,9 @@ struct UserIds {
 };
 // "1000", "1000:50". Strict: CVE-2026-30892.
 Result<UserIds> parse_user(std::string_view text);
+
+// The values of --cgroup: "PATH" or, for cgroup v1, "CONTROLLER[,CONTROLLER…]:PATH". Pure.
+Result<std::vector<cgroups::Below>> parse_cgroups(const std::vector<std::string>& texts);
 
 // The process to run. Pure.
 Result<oci::Process> merge_process(const oci::Spec& spec, const ExecOptions& options);

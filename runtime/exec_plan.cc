@@ -34,6 +34,10 @@ void add_capabilities(oci::Process& process, const std::vector<std::string>& cap
   }
 }
 
+Error cgroup_error(const std::string& text, const char* problem) {
+  return Error{Kind::invalid, format_text("--cgroup {}: {}", quote(text), problem)};
+}
+
 Status merge_flags(oci::Process& process, const ExecOptions& options) {
   process.args = options.args;
   process.terminal = options.terminal;
@@ -59,6 +63,30 @@ Status merge_flags(oci::Process& process, const ExecOptions& options) {
 }
 
 }  // namespace
+
+Result<std::vector<cgroups::Below>> parse_cgroups(const std::vector<std::string>& texts) {
+  std::vector<cgroups::Below> all;
+  std::vector<std::string> named;
+  for (const auto& text : texts) {
+    cgroups::Below below;
+    const auto colon = text.find(':');
+    if (colon != std::string::npos)
+      for (const auto name : split(std::string_view{text}.substr(0, colon), ',')) below.controllers.emplace_back(name);
+    const auto path = colon == std::string::npos ? text : text.substr(colon + 1);
+    if (path.empty()) return cgroup_error(text, "the path is missing");
+    const auto first = path.find_first_not_of('/');
+    if (first != std::string::npos) below.path = path.substr(first);
+    if (colon == std::string::npos && texts.size() > 1)
+      return cgroup_error(text, "given several times, each needs controllers, as memory,pids:PATH");
+    for (const auto& name : below.controllers) {
+      if (name.empty()) return cgroup_error(text, "a controller's name is empty");
+      if (std::ranges::find(named, name) != named.end()) return cgroup_error(text, "a controller is named twice");
+      named.push_back(name);
+    }
+    all.push_back(std::move(below));
+  }
+  return all;
+}
 
 Result<UserIds> parse_user(std::string_view text) {
   const auto bad = [&] {

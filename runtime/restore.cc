@@ -181,7 +181,7 @@ Status enter_scope(cgroups::Cgroup& cgroup, const cgroups::Plan& plan, Created& 
 
 Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgroup, const std::string& directory) {
   std::vector<UniqueFd> kept;
-  auto entries = TRY(cgroup.open_entries().during("enter cgroup"));
+  auto entries = TRY(cgroup.open_entries({}).during("enter cgroup"));
   CriuCall call{.request = make_request(restore), .cgroup_fd = cgroup.clone_fd()};
   if (!created.record.scope.empty())
     call.adopt = [&](pid_t child) { return enter_scope(cgroup, restore.plan.cgroup, created, child); };

@@ -176,7 +176,7 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
   if (!plan.sysctls.empty() || (plan.process.has_value() && has_labels(*plan.process))) proc = TRY(open_verified_proc());
   const auto own = TRY(own_identity());
   auto channels = TRY(make_channels());
-  auto cgroup_entries = TRY(input.cgroup.open_entries().during("enter cgroup"));
+  auto cgroup_entries = TRY(input.cgroup.open_entries({}).during("enter cgroup"));
   ChildNamespaces entered;
   TRY(enter_for_child(entered, plan.namespaces, joins));
   InitInput init_input{.plan = plan,

@@ -59,9 +59,9 @@ class Scope final : public Cgroup {
 
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return inner_ != nullptr ? inner_->clone_fd() : -1; }
-  Result<std::vector<UniqueFd>> open_entries() override {
+  Result<std::vector<UniqueFd>> open_entries(const std::vector<Below>& below) override {
     if (inner_ == nullptr) return std::vector<UniqueFd>{};
-    return inner_->open_entries();
+    return inner_->open_entries(below);
   }
   Status adopt(pid_t process, const std::function<Status()>& claimed) override;
   bool can_attach() const override { return manager() == Manager::user; }

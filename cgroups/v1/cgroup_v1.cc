@@ -61,7 +61,7 @@ class CgroupV1 final : public Cgroup {
 
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return unified_ != nullptr ? unified_->clone_fd() : -1; }
-  Result<std::vector<UniqueFd>> open_entries() override;
+  Result<std::vector<UniqueFd>> open_entries(const std::vector<Below>& below) override;
   Status freeze() override;
   Status thaw() override;
   Status thaw_killed() override;
@@ -102,13 +102,49 @@ class CgroupV1 final : public Cgroup {
   std::unique_ptr<Cgroup> unified_;  // hybrid hosts: freeze, kill and events of v2
 };
 
-Result<std::vector<UniqueFd>> CgroupV1::open_entries() {
+// Which one holds for a hierarchy: that with one of its controllers, else that without any.
+const Below* find_below(const std::vector<Below>& below, const Hierarchy& hierarchy) {
+  const Below* all = nullptr;
+  for (const auto& one : below) {
+    if (one.controllers.empty()) all = &one;
+    for (const auto& name : one.controllers)
+      if (std::ranges::find(hierarchy.controllers, name) != hierarchy.controllers.end()) return &one;
+  }
+  return all;
+}
+
+Status check_controllers(const std::vector<Below>& below, const std::vector<Hierarchy>& hierarchies) {
+  for (const auto& one : below) {
+    for (const auto& name : one.controllers) {
+      const auto* hierarchy = name == kUnified ? nullptr : find_hierarchy(hierarchies, name);
+      if (hierarchy == nullptr)
+        return Error{Kind::unsupported, format_text("no controller {} of cgroup v1 is mounted here", quote(name))}.hint(
+            "/proc/self/cgroup lists those that are");
+      if (find_below(below, *hierarchy)->path != one.path)
+        return Error{Kind::invalid, format_text("{} shares its mount with another controller that has another path", quote(name))};
+    }
+  }
+  return ok();
+}
+
+Result<UniqueFd> open_beneath(const std::string& directory, const Below& below) {
+  const auto own = TRY(sys::openat(AT_FDCWD, directory, O_PATH | O_DIRECTORY));
+  const open_how how{.flags = O_WRONLY | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+  return sys::openat2(own.get(), below.path + "/tasks", how)
+      .during(format_text("{}, below {}", quote(below.path), directory))
+      .hint("name a cgroup that is there, below the container's own; or name the controllers that have it, as memory,pids:PATH");
+}
+
+Result<std::vector<UniqueFd>> CgroupV1::open_entries(const std::vector<Below>& below) {
+  TRY(check_controllers(below, hierarchies_));
   std::vector<UniqueFd> entries;
   for (const auto& hierarchy : hierarchies_) {
     if (unified_ != nullptr && &hierarchy == find_hierarchy(hierarchies_, kUnified)) continue;  // clone_fd()
-    const auto file = hierarchy.mount + path_ + "/tasks";
-    auto opened = sys::openat(AT_FDCWD, file, O_WRONLY);
-    if (!opened.has_value()) return explain(opened.error(), file);
+    const auto directory = hierarchy.mount + path_;
+    const auto* place = find_below(below, hierarchy);
+    auto opened = place != nullptr && !place->path.empty() ? open_beneath(directory, *place)
+                                                           : sys::openat(AT_FDCWD, directory + "/tasks", O_WRONLY);
+    if (!opened.has_value()) return place != nullptr ? opened.error() : explain(opened.error(), directory + "/tasks");
     entries.push_back(std::move(opened).value());
   }
   return entries;

@@ -54,7 +54,7 @@ class CgroupV2 final : public Cgroup {
     const auto info = sys::fstat(fd_.get());
     return info.has_value() ? info.value().st_ino : 0;
   }
-  Result<std::vector<UniqueFd>> open_entries() override { return std::vector<UniqueFd>{}; }
+  Result<std::vector<UniqueFd>> open_entries(const std::vector<Below>&) override { return std::vector<UniqueFd>{}; }
   Status freeze() override;
   Status thaw() override { return set_frozen(false); }
   Result<bool> is_frozen() override {

@@ -24,7 +24,7 @@ constexpr std::array kOptions{Option{'p', "process", "FILE", "JSON file with the
                               Option{'c', "cap", "NAME", "add a capability; may be repeated"},
                               Option{'g', "additional-gids", "GID", "add a group; may be repeated"},
                               Option{0, "ignore-paused", "", "allow it in a paused container"},
-                              Option{0, "cgroup", "PATH", "run in this cgroup below the container's"},
+                              Option{0, "cgroup", "PATH", "run in this cgroup below the container's; v1: also CONTROLLER,…:PATH"},
                               Option{0, "apparmor", "PROFILE", "AppArmor profile of the process"},
                               Option{0, "process-label", "LABEL", "SELinux label of the process"},
                               kHelpOption};
@@ -72,7 +72,7 @@ Result<runtime::ExecOptions> make_options(const Parsed& parsed) {
   options.ignore_paused = parsed.has("ignore-paused");
   options.apparmor_profile = parsed.text("apparmor");
   options.selinux_label = parsed.text("process-label");
-  options.cgroup = parsed.text("cgroup");
+  options.cgroups = TRY(runtime::parse_cgroups(parsed.all("cgroup")));
   if (parsed.has("user") && options.user.empty()) return runtime::parse_user("").error();
   return options;
 }

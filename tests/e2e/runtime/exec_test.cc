@@ -161,6 +161,49 @@ TEST_CASE("runc 5403: exec --cgroup stays below the container's cgroup") {
   CHECK_MESSAGE(contains(below.out, "/sub\n"), below.err);
 }
 
+TEST_CASE("exec --cgroup in version 1: each controller has its own place, and nothing is entered on an error") {
+  REQUIRE_E2E();
+  if (!path_exists("/sys/fs/cgroup/memory/tasks") || !path_exists("/sys/fs/cgroup/pids/tasks"))
+    HUSK_SKIP("needs the memory and pids controllers of cgroup v1");
+  Bench bench;
+  run_sleeper(bench);
+  const auto group = *bench.state(bench.id()).find("cgroupPath")->as_string();
+  for (const auto* place : {"memory", "pids", "memory-2"})
+    bench.shell(format_text("mkdir -p /sys/fs/cgroup/{}{}/{}", std::string{place}.substr(0, std::string{place}.find('-')), group, place));
+  bench.shell("mkdir -p /sys/fs/cgroup/memory" + group + "/shared /sys/fs/cgroup/pids" + group + "/shared");
+  const auto places = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> words{"exec"};
+    for (const auto& flag : flags) words.insert(words.end(), {"--cgroup", flag});
+    words.insert(words.end(), {bench.id(), "/bin/sh", "-c", "cat /proc/self/cgroup; sleep 0"});
+    return bench.husk(words);
+  };
+  const auto both = places({"memory:/memory-2", "pids:pids"});
+  CHECK_MESSAGE(both.status.code == 0, both.err);
+  CHECK_MESSAGE(contains(both.out, ":memory:/memory-2\n"), both.out);
+  CHECK_MESSAGE(contains(both.out, ":pids:/pids\n"), both.out);
+  CHECK_MESSAGE(contains(both.out, ":freezer:/\n"), both.out);
+  const auto list = places({"memory,pids:shared"});
+  CHECK_MESSAGE(contains(list.out, ":memory:/shared\n"), list.err);
+  CHECK_MESSAGE(contains(list.out, ":pids:/shared\n"), list.err);
+  CHECK(contains(places({"memory:/"}).out, ":memory:/\n"));
+  struct Row {
+    std::vector<std::string> flags;
+    std::string text;
+  };
+  for (const auto& row : {Row{{"shared"}, "memory,pids:PATH"}, Row{{"memory:.."}, "\"..\""}, Row{{"memory:shared/../../x"}, "--cgroup"},
+                          Row{{"nosuch:shared"}, "no controller \"nosuch\""}, Row{{"unified:x"}, "no controller \"unified\""},
+                          Row{{"memory:nothing"}, "No such file"}, Row{{"memory:"}, "the path is missing"}, Row{{""}, "the path is missing"},
+                          Row{{",memory:x"}, "name is empty"}, Row{{"memory:shared", "pids,memory:shared"}, "named twice"},
+                          Row{{"shared", "memory:shared"}, "each needs controllers"}}) {
+    CAPTURE(row.text);
+    const auto done = places(row.flags);
+    CHECK(done.status.code == 1);
+    CHECK(done.out.empty());
+    CHECK_MESSAGE(contains(done.err, row.text), done.err);
+    CHECK(contains(done.err, "--cgroup"));
+  }
+}
+
 TEST_CASE("exec applies the container's seccomp filter, and execCPUAffinity") {
   REQUIRE_E2E();
   Bench bench;

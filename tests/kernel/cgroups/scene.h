@@ -97,7 +97,7 @@ inline Child start_child(const std::function<int()>& body, int cgroup_fd = -1) {
 
 // `body` runs in a child that is inside, born there (v2) or entered by itself (v1).
 inline Child start_inside(cgroups::Cgroup& cgroup, const std::function<int()>& body) {
-  const auto entries = cgroup.open_entries();
+  const auto entries = cgroup.open_entries({});
   REQUIRE_OK(entries);
   auto inside = sys::pipe2();
   REQUIRE_OK(inside);

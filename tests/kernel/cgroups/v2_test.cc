@@ -382,7 +382,7 @@ TEST_CASE("statistics show the time that a child used") {
 TEST_CASE("no cgroup at all: nothing to enter or remove; what needs its processes is refused, not skipped") {
   auto cgroup = none();
   CHECK(cgroup->clone_fd() == -1);
-  CHECK(cgroup->open_entries().value().empty());
+  CHECK(cgroup->open_entries({}).value().empty());
   CHECK_OK(cgroup->thaw());
   for (const auto& refused : {cgroup->freeze(), cgroup->kill_all(SIGKILL)}) {
     REQUIRE(!refused.has_value());
