@@ -99,19 +99,9 @@ Result<UniqueFd> mount_as_revealing(int fs, const MountOp& op, unsigned attribut
                         "of it, and a pid or network namespace of its own is needed", op.type));
 }
 
-// All mqueue mounts of an IPC namespace are one file system, whose labels the mount that husk makes first would
-// settle for all: its root directory is labelled, as other runtimes do.
-constexpr std::string_view kLabelledByAttribute = "mqueue";
-
-Status label_root(const UniqueFd& mount, const MountOp& op) {
-  if (op.label.empty() || op.type != kLabelledByAttribute) return ok();
-  const auto root = TRY(sys::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY));
-  return explain_label(sys::fsetxattr(root.get(), "security.selinux", {op.label.c_str(), op.label.size() + 1}), op.label);
-}
-
 Result<UniqueFd> make_own(const MountOp& op, bool user_namespace) {
   const auto fs = TRY(sys::fsopen(op.type));
-  if (op.type != kLabelledByAttribute) TRY(set_context(fs.get(), op.label, op.label_option));
+  if (!is_labelled_by_attribute(op)) TRY(set_context(fs.get(), op.label, op.label_option));
   LongValues long_values;
   TRY(configure(fs.get(), op, user_namespace, long_values));
   TRY(sys::fsconfig_create(fs.get()));
@@ -119,7 +109,7 @@ Result<UniqueFd> make_own(const MountOp& op, bool user_namespace) {
   // Mount points are made in it first, and what it copies up: apply makes it read-only at its end.
   if (op.type == "tmpfs") attributes &= ~static_cast<unsigned>(MOUNT_ATTR_RDONLY);
   auto mount = TRY(mount_as_revealing(fs.get(), op, attributes));
-  TRY(label_root(mount, op));
+  if (is_labelled_by_attribute(op)) TRY(label_root(mount, op.label));
   // It is private as it is made, and has no master that it could be a slave of.
   if ((op.propagation & (MS_SHARED | MS_UNBINDABLE)) != 0)
     TRY(sys::mount_setattr(mount.get(), "", AT_EMPTY_PATH, {.propagation = op.propagation}));
@@ -164,6 +154,14 @@ Result<UniqueFd> make_tmpfs(MountOp op, int covered) {
   auto mount = TRY(make_fresh_only(op, false));
   if (op.copy_up && covered >= 0) TRY(copy_up(covered, mount.get()));
   return mount;
+}
+
+bool is_labelled_by_attribute(const MountOp& op) { return op.type == "mqueue"; }
+
+Status label_root(const UniqueFd& mount, const std::string& label) {
+  if (label.empty()) return ok();
+  const auto root = TRY(sys::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY));
+  return explain_label(sys::fsetxattr(root.get(), "security.selinux", {label.c_str(), label.size() + 1}), label);
 }
 
 Status set_context(int fs, const std::string& label, const std::string& option) {

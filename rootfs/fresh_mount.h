@@ -28,4 +28,9 @@ Result<UniqueFd> make_tmpfs(MountOp op, int covered);
 // Source: man 8 mount, context=.
 Status set_context(int fs, const std::string& label, const std::string& option = "context");
 
+// All mqueue mounts of an IPC namespace are one file system, whose labels the mount that husk makes first would
+// settle for all: its root directory is labelled, as other runtimes do.
+bool is_labelled_by_attribute(const MountOp& op);
+Status label_root(const UniqueFd& mount, const std::string& label);
+
 }  // namespace husk::rootfs

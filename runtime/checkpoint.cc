@@ -12,6 +12,7 @@
 #include "cgroups/find_freezer.h"
 #include "criu_call.h"
 #include "image_directory.h"
+#include "labels.h"
 #include "outside.h"
 #include "rootfs/mount_plan.h"
 
@@ -141,6 +142,13 @@ Status checkpoint_container(const StateStore& store, const CheckpointOptions& op
     call.request.mounts = std::move(seen.mounts);
     std::ranges::move(seen.externals, std::back_inserter(call.request.externals));
     TRY(keep(directories, outside));
+    call.request.needs_label = asks_for_label(spec);
+    // All is written, and nobody killed yet.
+    call.notify = [&](const criu::Event& event, const UniqueFd&) {
+      if (event.script != "post-dump") return ok();
+      outside.label = event.label;
+      return keep(directories, outside);
+    };
   }
   const bool goes_on = options.pre_dump || options.common.criu.leave_running;
   const auto done = call_criu_on(opened, call, goes_on);

@@ -62,7 +62,9 @@ Status adopt(const UniqueFd& socket, const CriuCall& call, pid_t child) {
 Result<pid_t> follow(const UniqueFd& socket, const CriuCall& call) {
   std::optional<Error> given_up;
   for (;;) {
-    auto received = TRY(sys::receive_message(socket.get(), criu::kMaxEvent));
+    auto got = sys::receive_message(socket.get(), criu::kMaxEvent);
+    if (!got.has_value() && given_up.has_value()) return *given_up;  // who gave up has killed husk-criu too
+    auto received = TRY(std::move(got));
     if (received.end_of_file || received.data.empty())
       return given_up.has_value() ? *given_up : Error{Kind::unavailable, format_text("{} ended without a word", kProgram)};
     const auto event = TRY(criu::parse_event(received.data).during(kProgram));
@@ -75,7 +77,8 @@ Result<pid_t> follow(const UniqueFd& socket, const CriuCall& call) {
     log::debug(format_text("criu: {}", event.script));
     auto handled = call.notify ? call.notify(event, received.fds.empty() ? UniqueFd{} : std::move(received.fds.front())) : ok();
     if (!handled.has_value() && !given_up.has_value()) given_up = handled.error();
-    TRY(sys::send_message(socket.get(), handled.has_value() ? criu::kGoOn : std::string_view{"give up"}));
+    const auto sent = sys::send_message(socket.get(), handled.has_value() ? criu::kGoOn : std::string_view{"give up"});
+    if (!sent.has_value()) return given_up.has_value() ? *given_up : sent.error();
   }
 }
 

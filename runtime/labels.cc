@@ -2,13 +2,18 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/file.h"
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "sysctl.h"
 
 namespace husk::runtime {
 namespace {
@@ -38,6 +43,7 @@ Result<UniqueFd> open_attribute(int proc_fd, const std::string& name) {
 
 struct Written {
   std::string name;  // of the attribute
+  bool apparmor = false;
   Status done;
 };
 
@@ -45,13 +51,12 @@ struct Written {
 Error explain(const Written& written, std::string_view pointer, std::string_view label) {
   const auto& error = written.done.error();
   const auto text = format_text("{}: set {} through `/proc/thread-self/attr/{}`", quote(pointer), quote(label), written.name);
-  const bool apparmor = pointer == kApparmor;
   // Without the words of ENOENT: podman would take them for a missing program.
-  if (error.os_errno() == ENOENT && apparmor)
+  if (error.os_errno() == ENOENT && written.apparmor)
     return Error{Kind::not_found, text + ": ENOENT, no profile of this name is loaded"}.hint(
         "apparmor_parser -r FILE loads one; /sys/kernel/security/apparmor/profiles lists them");
   Error explained{error.kind(), format_text("{}: {}", text, error.what()), error.os_errno()};
-  if (error.os_errno() == EINVAL && !apparmor) return std::move(explained).hint("the loaded policy does not know this label");
+  if (error.os_errno() == EINVAL && !written.apparmor) return std::move(explained).hint("the loaded policy does not know this label");
   if (error.kind() == Kind::denied)
     return std::move(explained).hint("the caller's own profile or label does not allow the change, or no_new_privs is set");
   return explained;
@@ -63,21 +68,49 @@ Status write_attribute(int proc_fd, const std::string& name, std::string_view va
 }
 
 Status set_attribute(int proc_fd, const std::string& name, std::string_view pointer, const std::string& label) {
-  const Written written{.name = name, .done = write_attribute(proc_fd, name, label)};
+  const Written written{.name = name, .apparmor = false, .done = write_attribute(proc_fd, name, label)};
   return written.done.has_value() ? ok() : Status{explain(written, pointer, label)};
 }
 
-// attr/apparmor since kernel 5.8; before it AppArmor has attr/exec when no other module took that.
-Status set_profile(int proc_fd, const std::string& profile) {
-  const auto text = "exec " + profile;
-  Written written{.name = "apparmor/exec", .done = ok()};
+// attr/apparmor since kernel 5.8; before it AppArmor has attr/exec and current when no other module took them.
+Written write_profile(int proc_fd, const std::string& name, const std::string& text) {
+  Written written{.name = "apparmor/" + name, .apparmor = true, .done = ok()};
   auto file = open_attribute(proc_fd, written.name);
   if (!file.has_value() && file.error().os_errno() == ENOENT) {
-    written.name = "exec";
+    written.name = name;
     file = open_attribute(proc_fd, written.name);
   }
   written.done = file.has_value() ? sys::write_all(file.value().get(), text) : Status{file.error()};
+  return written;
+}
+
+Status set_profile(int proc_fd, const std::string& profile) {
+  const auto written = write_profile(proc_fd, "exec", "exec " + profile);
   return written.done.has_value() ? ok() : Status{explain(written, kApparmor, profile)};
+}
+
+struct Module {
+  std::string_view prefix;  // of --lsm-profile
+  std::string_view name;
+  std::string_view option;
+  bool (*exists)();
+};
+constexpr std::array kModules{Module{"apparmor:", "AppArmor", "apparmor", has_apparmor}, Module{"selinux:", "SELinux", "selinux", has_selinux}};
+
+Written change_label(int proc_fd, bool apparmor, const std::string& name) {
+  if (apparmor) return write_profile(proc_fd, "current", "changeprofile " + name);
+  return {.name = "current", .apparmor = false, .done = write_attribute(proc_fd, "current", name)};
+}
+
+// Under the label the child may be allowed nothing: its exit status tells the errno.
+Result<int> try_in_child(int proc_fd, bool apparmor, const std::string& name) {
+  auto clone = TRY(sys::clone3({}));
+  if (clone.pid == 0) {
+    (void)sys::set_parent_death_signal(SIGKILL);
+    const auto written = change_label(proc_fd, apparmor, name);
+    ::_exit(written.done.has_value() ? 0 : written.done.error().os_errno());
+  }
+  return TRY(sys::waitid_pidfd(clone.pidfd.get(), WEXITED)).status;
 }
 
 Status join_session(const ProcessPlan& plan) {
@@ -101,6 +134,12 @@ bool has_selinux() {
   return info.has_value() && static_cast<std::uint64_t>(info.value().f_type) == SELINUX_MAGIC;
 }
 
+bool asks_for_label(const oci::Spec& spec) {
+  if (!spec.process.has_value()) return false;
+  const auto& profile = spec.process->apparmor_profile;
+  return (!profile.empty() && profile != "unconfined") || !spec.process->selinux_label.empty();
+}
+
 Status check_labels(const oci::Process* process, const std::string& mount_label) {
   if (process != nullptr && !process->apparmor_profile.empty()) {
     TRY(check_text(kApparmor, process->apparmor_profile));
@@ -117,6 +156,31 @@ Status check_mount_label(const char* asked_by, const std::string& label) {
   if (label.empty()) return ok();
   TRY(check_text(asked_by, label));
   return has_selinux() ? ok() : Status{no_module(asked_by, "SELinux", "selinux")};
+}
+
+Status check_mount_context(const char* asked_by, const std::string& label) {
+  TRY(check_mount_label(asked_by, label));
+  if (label.empty()) return ok();
+  const auto policy = sys::openat(AT_FDCWD, "/sys/fs/selinux/context", O_WRONLY);
+  if (!policy.has_value()) return ok();  // no rights there: the mounts will tell
+  const auto known = sys::write_all(policy.value().get(), label);
+  if (known.has_value() || known.error().os_errno() != EINVAL) return ok();
+  return Error{Kind::invalid, format_text("{}: the loaded policy does not know the label {}", quote(asked_by), quote(label))};
+}
+
+Status try_label(std::string_view asked_by, const std::string& label) {
+  const auto* const module = std::ranges::find_if(kModules, [&](const auto& row) { return label.starts_with(row.prefix); });
+  if (module == kModules.end() || label.size() == module->prefix.size())
+    return Error{Kind::invalid, format_text("{}: {} must be apparmor:NAME or selinux:LABEL", quote(asked_by), quote(label))};
+  const auto name = label.substr(module->prefix.size());
+  TRY(check_text(asked_by, name));
+  if (!module->exists()) return no_module(asked_by, module->name, module->option);
+  const bool apparmor = module->exists == has_apparmor;
+  const auto proc = TRY(open_verified_proc());
+  const int failed = TRY(try_in_child(proc.get(), apparmor, name));
+  if (failed == 0) return ok();
+  const Written written{.name = apparmor ? "apparmor/current" : "current", .apparmor = apparmor, .done = Error{kind_of_errno(failed), "write", failed}};
+  return explain(written, asked_by, name);
 }
 
 Status set_labels_before_clone(int proc_fd, const ProcessPlan& plan) {

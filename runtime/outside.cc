@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "mount_table.h"
 #include "oci-spec/json.h"
+#include "rootfs/fresh_mount.h"
 
 namespace husk::runtime {
 namespace {
@@ -20,6 +21,8 @@ namespace {
 using oci::Json;
 using oci::JsonReader;
 using rootfs::Act;
+
+constexpr long kQueueMagic = 0x19800202;  // MQUEUE_MAGIC in ipc/mqueue.c
 
 Json numbers(const std::vector<std::uint64_t>& values) {
   auto list = Json::array();
@@ -249,6 +252,7 @@ std::string write_outside(const Outside& outside) {
   json.set("maskedDirectories", numbers(outside.masked_directories)).set("devices", numbers(outside.devices));
   json.set("hierarchies", Json{outside.hierarchies});
   json.set("pageFiles", Json{outside.page_files}).set("pageBytes", numbers(outside.page_bytes));
+  json.set("label", outside.label);
   json.set("stdio", Json{std::vector<std::string>(outside.stdio.begin(), outside.stdio.end())});
   return json.dump() + "\n";
 }
@@ -284,6 +288,7 @@ Result<Outside> parse_outside(std::string_view text) {
   if (!outside.page_files.empty()) outside.page_bytes = TRY(numbers_in(reader, "pageBytes", INT64_MAX));
   if (outside.page_files.size() != outside.page_bytes.size() || !std::ranges::all_of(outside.page_files, is_page_file))
     return Error{Kind::invalid, "\"/pageFiles\": must be names of files of pages, as many as \"/pageBytes\""};
+  outside.label = TRY(reader.find_string("label")).value_or("");
   const auto stdio = TRY(reader.find_strings("stdio"));
   if (stdio.size() != outside.stdio.size() || !std::ranges::all_of(stdio, is_stream_name))
     return Error{Kind::invalid, "\"/stdio\": must be three names of streams"};
@@ -320,6 +325,17 @@ Status check_outside(const rootfs::RootfsPlan& plan, const Outside& outside, con
   if (!plan.readonly_root) return ok();
   const auto top = TRY(root.open_path("/"));
   return check_closed(top, MOUNT_ATTR_RDONLY).during("the rootfs after the restore");
+}
+
+Status label_restored_mounts(const rootfs::RootfsPlan& plan, pid_t init) {
+  const auto root = TRY(open_root_of(init));
+  for (const auto& op : plan.mounts) {
+    if (op.act != Act::fresh || op.label.empty() || !rootfs::is_labelled_by_attribute(op)) continue;
+    const auto place = TRY(root.find_path(op.to));
+    if (!place.has_value() || TRY(sys::fstatfs(place->get())).f_type != kQueueMagic) continue;  // the container has unmounted it
+    TRY(rootfs::label_root(*place, op.label).during(format_text("label {} after the restore", quote(op.to))));
+  }
+  return ok();
 }
 
 }  // namespace husk::runtime

@@ -30,6 +30,7 @@ struct Outside {
   std::vector<std::string> hierarchies;         // of cgroup v1, "memory"; "" = v2
   std::vector<std::string> page_files;          // of the image; CRIU waits for ever for what is cut off them
   std::vector<std::uint64_t> page_bytes;        // parallel to page_files
+  std::string label;                            // of init, as --lsm-profile writes it; "" = none
   std::array<std::string, 3> stdio;             // CRIU's name of the file: "pipe:[123]"; "" = the container's own
 };
 std::string write_outside(const Outside& outside);
@@ -62,5 +63,7 @@ Result<Seen> look_outside(const rootfs::RootfsPlan& plan, pid_t init);
 // After a restore, before its processes run: what was put in place from outside stands where config.json says, and is
 // as closed as it says.
 Status check_outside(const rootfs::RootfsPlan& plan, const Outside& outside, const rootfs::HostHandles& handles, pid_t init);
+// CRIU gives file systems their mount label, but for those that have it as an attribute of the root directory.
+Status label_restored_mounts(const rootfs::RootfsPlan& plan, pid_t init);
 
 }  // namespace husk::runtime

@@ -107,6 +107,8 @@ criu::Request make_request(const Restore& restore) {
   request.action = "restore";
   request.log_file = kLogFile;
   request.log_path = format_text("{}/{}", common.work_path.empty() ? common.image_path : common.work_path, kLogFile);
+  request.saved_label = restore.outside.label;
+  request.needs_label = asks_for_label(restore.spec);
   request.config_file = criu_config_file(restore.plan.annotations);
   request.in_own_cgroup = restore.plan.cgroup.driver != cgroups::Driver::disabled;
   if (!request.in_own_cgroup) request.cgroup_mode = "ignore";
@@ -132,7 +134,15 @@ Status take_terminal_master(Restore& restore, UniqueFd master) {
   return ok();
 }
 
-Status on_moment(Restore& restore, Created& created, const criu::Event& event, UniqueFd fd) {
+// CRIU lets the processes go on whatever it is answered now: they end here. So do husk-criu and CRIU itself.
+Error stop(const Created& created, cgroups::Cgroup& cgroup, const criu::Event& event) {
+  const auto init = open_alive(created.record.init);
+  if (init.has_value() && init.value().has_value()) (void)sys::pidfd_send_signal(init.value()->get(), SIGKILL);
+  (void)cgroup.kill_all(SIGKILL);
+  return Error{Kind::internal, event.reason}.hint(event.hint);
+}
+
+Status on_moment(Restore& restore, Created& created, cgroups::Cgroup& cgroup, const criu::Event& event, UniqueFd fd) {
   if (event.script == "orphan-pts-master") return take_terminal_master(restore, std::move(fd));
   if (event.script == "setup-namespaces") {
     // From here on there is a process: delete --force must find it.
@@ -144,8 +154,10 @@ Status on_moment(Restore& restore, Created& created, const criu::Event& event, U
     TRY(run_hooks(restore.plan.hooks.prestart, "prestart", state));
     return run_hooks(restore.plan.hooks.create_runtime, "createRuntime", state);
   }
+  if (!event.reason.empty()) return stop(created, cgroup, event);
   if (event.script != "post-restore") return ok();
   TRY(fault_point("restore-check"));
+  TRY(label_restored_mounts(restore.plan.rootfs, created.record.init.pid));
   return check_outside(restore.plan.rootfs, restore.outside, restore.handles, created.record.init.pid);
 }
 
@@ -193,14 +205,16 @@ Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgro
     TRY(add_hierarchies(restore.plan.rootfs, restore.outside, sources));
     return stage(restore, directory, sources, request, kept).during("put the mounts in place");
   };
-  call.notify = [&](const criu::Event& event, UniqueFd fd) { return on_moment(restore, created, event, std::move(fd)); };
+  call.notify = [&](const criu::Event& event, UniqueFd fd) { return on_moment(restore, created, cgroup, event, std::move(fd)); };
   return call_criu(call);
 }
 
 Result<Restore> read_all_about(const RestoreOptions& options, std::string& config) {
   config = TRY(read_config_file(options.create));
   auto spec = TRY(oci::parse_config(config).during("config.json"));
-  TRY(check_mount_label("--lsm-mount-context", options.common.criu.lsm_mount_context));
+  TRY(check_mount_context("--lsm-mount-context", options.common.criu.lsm_mount_context));
+  if (!options.common.criu.lsm_mount_context.empty() && !spec.linux.mount_label.empty())
+    spec.linux.mount_label = options.common.criu.lsm_mount_context;  // of the masks, which are made by us
   spec.linux.seccomp.reset();  // the filters are in the image
   auto plan = TRY(make_container_plan(spec, options.create));
   Restore restore{.options = options, .plan = std::move(plan), .spec = std::move(spec)};

@@ -29,6 +29,9 @@ constexpr std::array kRemedies{
     Remedy{".img: Permission denied", "the root of the container's user namespace must be able to read the image's files: save with umask 022"},
     Remedy{"Cgroup dir", "use --manage-cgroups-mode soft"},
     Remedy{"Tracking memory is not available", "leave out --pre-dump and --parent-path on this kernel"},
+    Remedy{"can't write lsm profile", "a profile or label of the image is not known to the kernel: load it, or give --lsm-profile"},
+    Remedy{"mismatched lsm types", "this CRIU does not know the module that the labels in the image belong to"},
+    Remedy{"selinux not supported by kernel", "this CRIU may have been built without libselinux"},
     Remedy{"Unseizable non-zombie", "a process was between vfork and exec: try again"},
 };
 

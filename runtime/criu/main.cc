@@ -10,6 +10,7 @@
 #include "criu/log_tail.h"
 #include "criu/options.h"
 #include "criu/service.h"
+#include "restored_label.h"
 
 namespace husk::criu {
 namespace {
@@ -20,9 +21,39 @@ Status tell(int socket, const Event& event, const std::vector<int>& fds = {}) {
   return sys::send_message(socket, write_event(event), fds);
 }
 
+Event failed(const Error& error) {
+  return {.kind = "failed", .reason = Error{error.kind(), error.what(), error.os_errno()}.to_string(), .hint = error.hint_text()};
+}
+
+// What husk-criu knows of the container.
+struct Job {
+  int socket;
+  const Request& request;
+  std::string label = {};  // restore: that the first process must have; "" = none was asked for
+  int init = 0;            // restore
+};
+
+// Looks after labels at the moments when nobody was killed yet, and when nobody runs yet.
+Status look_at_label(const Job& job, Event& event) {
+  if (event.script == "post-dump") {
+    event.label = TRY(runtime::label_of(job.request.pid));
+    return job.request.needs_label ? runtime::check_saved_label(job.request.images_fd, event.label) : ok();
+  }
+  if (event.script != "pre-resume") return ok();
+  const auto good = runtime::check_restored_label(job.label, job.init);
+  if (good.has_value()) return ok();
+  const auto wrong = failed(good.error());
+  event.reason = wrong.reason;
+  event.hint = wrong.hint;
+  return ok();
+}
+
 // husk decides; it closes its end when it is gone.
-Status ask_husk(int socket, const rpc::criu_notify& moment, const UniqueFd& fd) {
-  const Event event{.kind = "notify", .script = moment.script(), .pid = moment.pid()};
+Status ask_husk(Job& job, const rpc::criu_notify& moment, const UniqueFd& fd) {
+  const int socket = job.socket;
+  Event event{.kind = "notify", .script = moment.script(), .pid = moment.pid()};
+  if (event.pid != 0) job.init = event.pid;
+  TRY(look_at_label(job, event));
   TRY(tell(socket, event, fd.is_open() ? std::vector<int>{fd.get()} : std::vector<int>{}));
   const auto answer = TRY(sys::receive_message(socket, kMaxEvent));
   if (answer.data == kGoOn) return ok();
@@ -48,6 +79,7 @@ std::string read_log(const Request& request) {
 }
 
 Event explain(const Request& request, const std::string& program, const Error& error) {
+  if (error.kind() == Kind::unsupported) return failed(error);  // of look_at_label
   Event event{.kind = "failed", .reason = error.to_string()};
   const auto lines = error_lines(read_log(request));
   if (!lines.empty()) event.reason = format_text("{}: {}", error.what(), lines);
@@ -58,14 +90,20 @@ Event explain(const Request& request, const std::string& program, const Error& e
   return event;
 }
 
-Event serve(int socket, const Request& request) {
+Event serve(Job job) {
+  const auto& request = job.request;
   const auto program = find_program();
   if (!program.has_value()) return {.kind = "failed", .reason = program.error().what(), .hint = program.error().hint_text()};
+  if (request.action == "restore") {
+    auto label = runtime::plan_restored_label(request.lsm_profile, request.saved_label, request.needs_label);
+    if (!label.has_value()) return failed(label.error());
+    job.label = std::move(label).value();
+  }
   const auto groups = read_file("/proc/self/cgroup");
   const auto message = make_rpc_request(request, groups.has_value() ? groups.value() : "");
   if (!message.has_value()) return {.kind = "failed", .reason = message.error().to_string()};
   const auto done = converse(program.value(), request, message.value(), [&](const auto& moment, const auto& fd) {
-    return moment.script() == "status-ready" ? tell_ready(request.status_fd) : ask_husk(socket, moment, fd);
+    return moment.script() == "status-ready" ? tell_ready(request.status_fd) : ask_husk(job, moment, fd);
   });
   if (!done.has_value()) return explain(request, program.value(), done.error());
   return {.kind = "done", .pid = done.value()};
@@ -78,7 +116,7 @@ Status run(int socket, int request_fd) {
   TRY(sys::lseek(request_fd, 0, SEEK_SET));
   const auto text = TRY(read_all(request_fd));
   const auto request = TRY(parse_request(text));
-  return tell(socket, serve(socket, request));
+  return tell(socket, serve({.socket = socket, .request = request}));
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ constexpr std::array kTexts{Field<std::string>{"action", &Request::action},
                             Field<std::string>{"configFile", &Request::config_file},
                             Field<std::string>{"networkLock", &Request::network_lock},
                             Field<std::string>{"lsmProfile", &Request::lsm_profile},
+                            Field<std::string>{"savedLabel", &Request::saved_label},
                             Field<std::string>{"lsmMountContext", &Request::lsm_mount_context},
                             Field<std::string>{"pageServerAddress", &Request::page_server_address}};
 constexpr std::array kNumbers{Field<int>{"pid", &Request::pid},
@@ -44,6 +45,7 @@ constexpr std::array kFlags{Field<bool>{"leaveRunning", &Request::leave_running}
                             Field<bool>{"lazyPages", &Request::lazy_pages},
                             Field<bool>{"autoDedup", &Request::auto_dedup},
                             Field<bool>{"trackMemory", &Request::track_memory},
+                            Field<bool>{"needsLabel", &Request::needs_label},
                             Field<bool>{"inOwnCgroup", &Request::in_own_cgroup}};
 
 constexpr std::int64_t kLowest = -1;
@@ -121,7 +123,7 @@ Result<Request> parse_request(std::string_view text) {
 std::string write_event(const Event& event) {
   auto json = Json::object();
   json.set("kind", event.kind).set("script", event.script).set("pid", event.pid);
-  json.set("reason", event.reason).set("hint", event.hint);
+  json.set("reason", event.reason).set("hint", event.hint).set("label", event.label);
   return json.dump();
 }
 
@@ -135,6 +137,7 @@ Result<Event> parse_event(std::string_view text) {
   event.pid = static_cast<int>(TRY(pid.int64(0, kHighest)));
   event.reason = TRY(text_in(reader, "reason"));
   event.hint = TRY(text_in(reader, "hint"));
+  event.label = TRY(text_in(reader, "label"));
   return event;
 }
 

@@ -39,6 +39,7 @@ struct Request {
   bool lazy_pages = false;
   bool auto_dedup = false;
   bool track_memory = false;
+  bool needs_label = false;    // config.json asks for a profile or label
   bool in_own_cgroup = false;  // restore: husk-criu is in the cgroup that the container shall have
   std::string cgroup_mode;     // "" = CRIU's default
   std::string freeze_cgroup;
@@ -46,6 +47,7 @@ struct Request {
   std::string config_file;
   std::string network_lock;
   std::string lsm_profile;
+  std::string saved_label;  // restore: that the container had, as --lsm-profile writes it
   std::string lsm_mount_context;
   std::string page_server_address;
   int page_server_port = 0;
@@ -62,8 +64,9 @@ struct Event {
   std::string kind;    // notify, done or failed
   std::string script;  // notify: CRIU's name for the moment
   int pid = 0;         // notify, done: the restored init
-  std::string reason;  // failed
-  std::string hint;    // failed
+  std::string label;   // notify of post-dump: that the container has
+  std::string reason;  // failed; notify of pre-resume: why the container must not run
+  std::string hint;    // of reason
 };
 std::string write_event(const Event& event);
 Result<Event> parse_event(std::string_view text);

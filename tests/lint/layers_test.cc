@@ -22,7 +22,7 @@ const std::vector<Layer> kLayers{
     {"rootfs", {"runtime/base", "oci-spec"}},
     {"images", {"runtime/base", "oci-spec", "rootfs"}},
     {"runtime", {"runtime/base", "oci-spec", "cgroups", "rootfs", "runtime/criu/request.h"}},
-    {"runtime/criu", {"runtime/base", "oci-spec"}},
+    {"runtime/criu", {"runtime/base", "oci-spec", "runtime/restored_label.h"}},
     {"runtime/monitor", {"runtime/base", "oci-spec"}},
     {"runtime/pause", {}},
     {"cri", {"runtime/base", "oci-spec", "images", "netns", "cgroups", "runtime/monitor/protocol.h"}},

@@ -305,9 +305,9 @@ TEST_CASE("restore --lsm-profile, --lsm-mount-context: without the security modu
   REQUIRE_DONE(counter.save());
   REQUIRE_DONE(bench.husk({"delete", counter.id}));
   const auto before = bench.world();
-  CHECK_REFUSED(counter.restore({"--lsm-profile", "apparmor:husk-e2e"}), "apparmor not supported by kernel");
-  CHECK_REFUSED(counter.restore({"--lsm-profile", "selinux:a:b:c"}), "selinux not supported by kernel");
-  CHECK_REFUSED(counter.restore({"--lsm-profile", "junk"}), "--lsm-profile");
+  CHECK_REFUSED(counter.restore({"--lsm-profile", "apparmor:husk-e2e"}), "\"--lsm-profile\": AppArmor is not enabled on this host");
+  CHECK_REFUSED(counter.restore({"--lsm-profile", "selinux:a:b:c"}), "\"--lsm-profile\": SELinux is not enabled on this host");
+  CHECK_REFUSED(counter.restore({"--lsm-profile", "junk"}), "must be apparmor:NAME or selinux:LABEL");
   CHECK_REFUSED(counter.restore({"--lsm-mount-context", "a:b:c"}), "SELinux is not enabled on this host");
   CHECK_WORLD(bench, before);
 }

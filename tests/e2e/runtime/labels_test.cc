@@ -2,115 +2,10 @@
 // with each (--append lsm=…).
 #include <linux/magic.h>
 
-#include "base/file.h"
-#include "bench.h"
+#include "labels.h"
 
 using namespace husk;
 using namespace husk::test;
-
-namespace {
-
-bool has_apparmor() {
-  const auto text = read_file("/sys/module/apparmor/parameters/enabled", 16);
-  return text.has_value() && text.value().starts_with('Y') && sys::access("/usr/sbin/apparmor_parser", X_OK).has_value();
-}
-
-bool has_selinux_kernel() {
-  return sys::access("/sys/fs/selinux/load", F_OK).has_value() && sys::access("/usr/bin/checkpolicy", X_OK).has_value();
-}
-
-Change profile(const std::string& name, const Change& more = {}) {
-  return [name, more](oci::Spec& spec) {
-    spec.process->apparmor_profile = name;
-    if (more) more(spec);
-  };
-}
-
-constexpr const char* kProfile = R"(
-profile husk-e2e flags=(attach_disconnected,mediate_deleted) {
-  file, capability, network, mount, umount, signal, ptrace, unix,
-  deny /bin/hidden r,
-}
-profile husk-e2e-other flags=(attach_disconnected,mediate_deleted) { file, capability, signal, unix, }
-)";
-
-void load_profiles(Bench& bench) {
-  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("profiles"), kProfile));
-  const auto loaded = bench.shell("apparmor_parser -r " + bench.path("profiles"));
-  REQUIRE_MESSAGE(loaded.status.code == 0, loaded.err);
-}
-
-// Everything is allowed and two types exist; classes that it does not name are allowed too (-U allow).
-constexpr const char* kPolicy = R"(class process
-class file
-class filesystem
-class dir
-class key
-sid kernel
-sid security
-sid unlabeled
-sid file
-sid port
-sid netif
-sid netmsg
-sid node
-sid devnull
-class process { fork transition dyntransition setexec setkeycreate }
-class file { read execute entrypoint relabelfrom relabelto }
-class filesystem { mount associate }
-class dir { read relabelfrom relabelto }
-class key { search view }
-type host_t;
-type box_t;
-type boxfile_t;
-role base_r;
-role base_r types { host_t box_t boxfile_t };
-allow host_t host_t:process fork;
-user user_u roles base_r;
-sid kernel user_u:base_r:host_t
-sid security user_u:object_r:host_t
-sid unlabeled user_u:object_r:host_t
-sid file user_u:object_r:host_t
-sid port user_u:object_r:host_t
-sid netif user_u:object_r:host_t
-sid netmsg user_u:object_r:host_t
-sid node user_u:object_r:host_t
-sid devnull user_u:object_r:host_t
-fs_use_xattr ext4 user_u:object_r:host_t;
-fs_use_xattr overlay user_u:object_r:host_t;
-fs_use_trans tmpfs user_u:object_r:host_t;
-fs_use_trans devpts user_u:object_r:host_t;
-fs_use_trans devtmpfs user_u:object_r:host_t;
-fs_use_trans mqueue user_u:object_r:host_t;
-fs_use_task pipefs user_u:object_r:host_t;
-fs_use_task sockfs user_u:object_r:host_t;
-genfscon proc / user_u:object_r:host_t
-genfscon sysfs / user_u:object_r:host_t
-genfscon cgroup2 / user_u:object_r:host_t
-)";
-constexpr const char* kBox = "user_u:base_r:box_t";
-constexpr const char* kBoxFile = "user_u:object_r:boxfile_t";
-
-void load_policy(Bench& bench) {
-  if (bench.shell("cat /proc/self/attr/current").out.starts_with("user_u:")) return;
-  REQUIRE_OK(write_atomically(AT_FDCWD, bench.path("policy.conf"), kPolicy));
-  const auto loaded = bench.shell(format_text("cd {} && checkpolicy -U allow -o policy policy.conf && dd if=policy of=/sys/fs/selinux/load bs=4M",
-                                              bench.path("")));
-  REQUIRE_MESSAGE(loaded.status.code == 0, (loaded.out + loaded.err));
-}
-
-}  // namespace
-
-#define REQUIRE_APPARMOR()                                                                        \
-  REQUIRE_E2E();                                                                                  \
-  do {                                                                                            \
-    if (!has_apparmor()) HUSK_SKIP("needs AppArmor in the kernel and apparmor_parser (tests/run vm)"); \
-  } while (false)
-#define REQUIRE_SELINUX()                                                                    \
-  REQUIRE_E2E();                                                                             \
-  do {                                                                                       \
-    if (!has_selinux_kernel()) HUSK_SKIP("needs SELinux in the kernel and checkpolicy (tests/run vm)"); \
-  } while (false)
 
 TEST_CASE("config.md#linux-process: a label that the host cannot give is refused by name, and nothing is left") {
   REQUIRE_E2E();
@@ -234,7 +129,7 @@ TEST_CASE("SELinux: file systems that are mounted get the mount label, binds kee
     spec.linux.masked_paths = {"/proc/scsi", "/sys/firmware", "/proc/acpi"};
     spec.mounts.push_back({.destination = "/dev/mqueue", .type = "mqueue", .source = "mqueue", .options = {}});
     spec.mounts.push_back({.destination = "/dev/bound", .type = "bind", .source = "/etc", .options = {"bind"}});
-    spec.mounts.push_back({.destination = "/dev/own", .type = "tmpfs", .source = "tmpfs", .options = {"context=user_u:object_r:box_t"}});
+    spec.mounts.push_back({.destination = "/dev/own", .type = "tmpfs", .source = "tmpfs", .options = {"context=user_u:object_r:box_t:s0"}});
   });
   const auto started = bench.husk({"run", "-d", "-b", bundle, bench.id()});
   REQUIRE_MESSAGE(started.status.code == 0, started.err);
@@ -246,8 +141,8 @@ TEST_CASE("SELinux: file systems that are mounted get the mount label, binds kee
     CAPTURE(path);
     CHECK(label(path) == kBoxFile);
   }
-  CHECK(label("/dev/own") == "user_u:object_r:box_t");
-  CHECK(label("/dev/bound") == "user_u:object_r:host_t");
+  CHECK(label("/dev/own") == "user_u:object_r:box_t:s0");
+  CHECK(label("/dev/bound") == "user_u:object_r:host_t:s0");
 }
 
 TEST_CASE("SELinux: a label that the policy does not know is explained, and nothing is left") {

@@ -10,6 +10,7 @@ namespace {
 TEST_CASE("what is outside of a container: written and read again; keys hold numbers only") {
   Outside outside{.mounts = {0, 7}, .destinations = {"/a", "/b"}, .sources = {}, .masks = {1}, .masked_directories = {2}, .devices = {3}, .hierarchies = {"memory"}};
   outside.stdio = {"pipe:[5]", "", "file[a:b]"};
+  outside.label = "selinux:a:b:c:s0:c1,c2";
   outside.page_files = {"pages-1.img"};
   outside.page_bytes = {1ULL << 40U};
   const auto again = parse_outside(write_outside(outside));
@@ -21,6 +22,7 @@ TEST_CASE("what is outside of a container: written and read again; keys hold num
   CHECK(again.value().devices == outside.devices);
   CHECK(again.value().hierarchies == outside.hierarchies);
   CHECK(again.value().stdio == outside.stdio);
+  CHECK(again.value().label == outside.label);
   CHECK(again.value().page_files == outside.page_files);
   CHECK(again.value().page_bytes == outside.page_bytes);
   CHECK(mount_key(7) == "husk-mount-7");
