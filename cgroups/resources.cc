@@ -168,8 +168,8 @@ Status check_devices(const std::vector<oci::DeviceRule>& rules) {
       return invalid(pointer + "/type", "is none of \"a\", \"b\", \"c\"");
     if (rule.access.find_first_not_of("rwm") != std::string::npos)
       return invalid(pointer + "/access", format_text("{} has letters other than \"rwm\"", quote(rule.access)));
-    if (rule.major.value_or(0) > kMost) return invalid(pointer + "/major", "is too large");
-    if (rule.minor.value_or(0) > kMost) return invalid(pointer + "/minor", "is too large");
+    if (rule.major.value_or(0) < -1 || rule.major.value_or(0) > kMost) return invalid(pointer + "/major", "is no device number, nor -1 (all)");
+    if (rule.minor.value_or(0) < -1 || rule.minor.value_or(0) > kMost) return invalid(pointer + "/minor", "is no device number, nor -1 (all)");
   }
   return ok();
 }

@@ -18,6 +18,9 @@ Result<DeviceRule> read_device_rule(const JsonReader& json) {
   TRY(read(json, "major", rule.major));
   TRY(read(json, "minor", rule.minor));
   TRY(read(json, "access", rule.access));
+  // Left out it means all; runc takes an empty one for none.
+  if (const auto access = json.find("access"); access.has_value() && rule.access.empty())
+    return access->error("must name \"r\", \"w\" or \"m\"; leave it out for all of them");
   return rule;
 }
 

@@ -16,9 +16,14 @@ Status check_device_rules(const std::vector<DeviceRule>& rules, std::string_view
     if (!known || !once)
       return rule_error(at(at(pointer, "devices", i), "access"),
                         format_text("{} is not composed of \"r\", \"w\" and \"m\"", quote(access)));
-    // Larger numbers would be cut to 32 bits in the device filter and so mean other devices.
-    if (rules[i].major.value_or(0) > kMaxMajor || rules[i].minor.value_or(0) > kMaxMinor)
-      return rule_error(at(pointer, "devices", i), "no device has such a number");
+    // Larger numbers would be cut to 32 bits in the device filter and so mean other devices; any that is negative
+    // would mean all devices, which only -1 may.
+    const auto is_number = [](const std::optional<std::int64_t>& number, std::int64_t most) {
+      return number.value_or(0) >= -1 && number.value_or(0) <= most;
+    };
+    const bool has_major = is_number(rules[i].major, kMaxMajor);
+    if (!has_major || !is_number(rules[i].minor, kMaxMinor))
+      return rule_error(at(at(pointer, "devices", i), has_major ? "minor" : "major"), "no device has such a number; -1 means all");
   }
   return ok();
 }

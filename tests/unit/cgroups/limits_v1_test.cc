@@ -21,6 +21,19 @@ const oci::DeviceRule kDenyAll{.allow = false, .type = 'a', .access = "rwm"};
 
 }  // namespace
 
+TEST_CASE("config-linux.md#allowed-device-list: a number below -1 is no wildcard, on either version and with either driver") {
+  for (const auto version : {Version::v1, Version::v2})
+    for (const auto driver : {Driver::cgroupfs, Driver::systemd})
+      for (const bool is_major : {true, false}) {
+        oci::DeviceRule rule{.allow = true, .type = 'c', .major = 1, .minor = 1, .access = "rwm"};
+        (is_major ? rule.major : rule.minor) = -2;
+        const auto plan = make_plan_for(version, "", {.devices = {kDenyAll, rule}}, "id", driver);
+        REQUIRE_FALSE(plan.has_value());
+        CHECK(plan.error().kind() == Kind::invalid);
+        CHECK(plan.error().to_string().starts_with(is_major ? "\"/linux/resources/devices/1/major\"" : "\"/linux/resources/devices/1/minor\""));
+      }
+}
+
 TEST_CASE("cgroup v1: memory is set before memory + swap, and raised to none after it") {
   CHECK(files_of({.memory = oci::MemoryLimits{.limit = 100, .swap = 200}}) ==
         Files{{"memory/memory.limit_in_bytes", "100"}, {"memory/memory.memsw.limit_in_bytes", "200"}});

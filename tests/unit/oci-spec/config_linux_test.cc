@@ -91,6 +91,20 @@ TEST_CASE("config-linux.md#configLinuxDeviceAllowedlist: allow is required, acce
               {"/linux/resources/devices", R"([{"allow":true,"type":"c","major":4294967297}])", "no device has such a number"}});
 }
 
+TEST_CASE("config-linux.md#configLinuxDeviceAllowedlist: only -1 and nothing mean all devices, only nothing all kinds of access") {
+  constexpr std::string_view kPlace = "/linux/resources/devices";
+  const auto second = [](std::string_view rule) { return format_text(R"([{{"allow":false,"access":"rwm"}},{}])", rule); };
+  check_rows({{kPlace, second(R"({"allow":true,"type":"c","major":-1,"minor":-1,"access":"r"})"), ""},
+              {kPlace, second(R"({"allow":true,"type":"c"})"), ""},
+              {kPlace, second(R"({"allow":true,"type":"c","major":-2,"access":"rwm"})"), "\"/linux/resources/devices/1/major\": no device"},
+              {kPlace, second(R"({"allow":true,"type":"c","major":1,"minor":-2})"), "\"/linux/resources/devices/1/minor\": no device"},
+              {kPlace, second(R"({"allow":false,"minor":-9223372036854775808})"), "\"/linux/resources/devices/1/minor\": no device"},
+              {kPlace, second(R"({"allow":true,"type":"c","major":1,"access":""})"), "\"/linux/resources/devices/1/access\": must name"}});
+  const auto update = parse_resources(R"({"devices":[{"allow":true,"type":"c","major":-2,"access":"r"}]})");
+  REQUIRE_FALSE(update.has_value());
+  CHECK(update.error().to_string().find("/devices/0/major") != std::string::npos);
+}
+
 TEST_CASE("config-linux.md#configLinuxMemory: -1 is unlimited, nothing lower; swap holds the memory") {
   for (const auto* name : {"limit", "reservation", "swap", "kernel", "kernelTCP"}) {
     const auto place = std::string{"/linux/resources/memory/"} + name;
