@@ -73,6 +73,8 @@ class Cgroup {
   virtual const std::string& path() const = 0;
   // Borrowed directory fd for CLONE_INTO_CGROUP; -1 where there is no v2 hierarchy.
   virtual int clone_fd() const = 0;
+  // Borrowed: while it is open nobody else creates this cgroup; -1 where clone_fd() is it, or there is none. No child keeps it.
+  virtual int lock_fd() const { return -1; }
   // v1, empty on v2: a child of one thread writes "0" to each and is inside. A process that moves itself needs none of
   // the kernel's locks over all processes, whose first taker waits 10-25 ms for a grace period.
   // Source: cgroup_procs_write_start() in kernel/cgroup/cgroup.c.

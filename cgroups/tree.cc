@@ -1,6 +1,7 @@
 #include "cgroups/tree.h"
 
 #include <dirent.h>
+#include <sys/file.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -123,6 +124,14 @@ Status make_cgroup(const std::string& mount, const std::string& path, std::vecto
   }
   made.push_back(directory);
   return ok();
+}
+
+Result<UniqueFd> lock_cgroup(const std::string& directory) {
+  auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
+  const auto locked = sys::flock(fd.get(), LOCK_EX | LOCK_NB);
+  if (locked.has_value()) return fd;
+  if (locked.error().kind() != Kind::busy) return locked.error();
+  return Error{Kind::exists, format_text("another container is being made in cgroup {}", quote(directory))}.hint(kOneEach);
 }
 
 bool has_older_parent(const std::string& mount, std::span<const std::string> made) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace husk::cgroups {
 
@@ -35,5 +36,11 @@ Status thaw_tree(const std::string& directory);
 
 // Removes a tree without processes, deepest first. Errors: busy.
 Status remove_empty_tree(const std::string& directory);
+
+
+inline constexpr const char* kOneEach =
+    "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there";
+// For who puts a container there, until its first process is in it: of two at once the second is refused. Errors: exists.
+Result<UniqueFd> lock_cgroup(const std::string& directory);
 
 }  // namespace husk::cgroups

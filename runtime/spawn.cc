@@ -194,7 +194,8 @@ Result<InitProcess> clone_init(const SpawnInput& input, Rollback& undo) {
                        .listen_fds = input.listen_fds,
                        .close_first = input.close_in_child};
   init_input.close_first.push_back(channels.parent.fd());
-  init_input.close_first.push_back(input.cgroup.clone_fd());  // a way into the host's cgroups, for who looks into init
+  for (const int fd : {input.cgroup.clone_fd(), input.cgroup.lock_fd()})
+    init_input.close_first.push_back(fd);  // a way into the host's cgroups, for who looks into init
   const auto flags = plan.namespaces.staged ? 0 : plan.namespaces.clone_flags;
   auto clone = sys::clone3({.flags = flags, .cgroup_fd = input.cgroup.clone_fd()});
   if (!clone.has_value()) return std::move(clone).error().during("clone the container's init");

@@ -51,8 +51,8 @@ Result<std::vector<Target>> targets_of(const std::vector<Hierarchy>& hierarchies
 
 class CgroupV1 final : public Cgroup {
  public:
-  CgroupV1(std::string path, std::vector<Hierarchy> hierarchies, std::vector<std::string> made)
-      : path_{std::move(path)}, hierarchies_{std::move(hierarchies)}, made_{std::move(made)} {
+  CgroupV1(std::string path, std::vector<Hierarchy> hierarchies, std::vector<std::string> made, UniqueFd lock = {})
+      : path_{std::move(path)}, hierarchies_{std::move(hierarchies)}, made_{std::move(made)}, lock_{std::move(lock)} {
     const auto* hybrid = find_hierarchy(hierarchies_, kUnified);
     if (hybrid == nullptr) return;
     auto opened = v2::open(path_, hybrid->mount);  // absent when somebody else made the cgroup
@@ -61,6 +61,7 @@ class CgroupV1 final : public Cgroup {
 
   const std::string& path() const override { return path_; }
   int clone_fd() const override { return unified_ != nullptr ? unified_->clone_fd() : -1; }
+  int lock_fd() const override { return lock_.get(); }
   Result<std::vector<UniqueFd>> open_entries(const std::vector<Below>& below) override;
   Status freeze() override;
   Status thaw() override;
@@ -99,6 +100,7 @@ class CgroupV1 final : public Cgroup {
   std::string path_;
   std::vector<Hierarchy> hierarchies_;
   std::vector<std::string> made_;    // what create made above the cgroup itself
+  UniqueFd lock_;                    // of who makes a container in it
   std::unique_ptr<Cgroup> unified_;  // hybrid hosts: freeze, kill and events of v2
 };
 
@@ -305,8 +307,7 @@ Result<std::string> fill_cpuset(const std::string& mount, const std::string& pat
 Status adopt_empty(const std::string& directory) {
   const auto found = TRY(tree_processes(directory));
   if (!found.empty())
-    return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(
-        "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there");
+    return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(kOneEach);
   if (path_exists(directory + "/freezer.state")) TRY(v1::thaw(directory));
   // As in a new one: rules that allow everything write nothing. Below a parent that does not, the kernel says no.
   if (path_exists(directory + "/devices.allow")) (void)write_existing(AT_FDCWD, directory + "/devices.allow", "a");
@@ -347,6 +348,7 @@ Result<std::unique_ptr<Cgroup>> make(const Plan& plan, std::optional<pid_t> proc
   files.insert(files.end(), device_lines.begin(), device_lines.end());
   const auto targets = TRY(targets_of(hierarchies, plan.path, files));
   std::vector<std::string> made;
+  UniqueFd lock;
   Rollback rollback;
   rollback.on_failure([&made] { remove_empty({made.rbegin(), made.rend()}); });
   for (const auto& hierarchy : hierarchies) {
@@ -354,6 +356,12 @@ Result<std::unique_ptr<Cgroup>> make(const Plan& plan, std::optional<pid_t> proc
     const auto fresh = make_cgroup(hierarchy.mount, plan.path, made);
     if (!fresh.has_value() && fresh.error().kind() != Kind::exists) return fresh.error();
     if (process.has_value()) continue;
+    // All take the first one first.
+    if (!lock.is_open()) {
+      auto locked = lock_cgroup(hierarchy.mount + plan.path);
+      if (!locked.has_value() && fresh.has_value()) made.pop_back();  // the other's now
+      lock = TRY(std::move(locked));
+    }
     if (!fresh.has_value()) TRY(adopt_empty(hierarchy.mount + plan.path));
     const bool older = has_older_parent(hierarchy.mount, std::span{made}.subspan(before));
     if (older && is_born_frozen(hierarchies, hierarchy, plan.path)) return below_frozen(plan.path, Version::v1);
@@ -363,7 +371,7 @@ Result<std::unique_ptr<Cgroup>> make(const Plan& plan, std::optional<pid_t> proc
   rollback.commit();
   // What is left are the parents; of a scope they are slices: systemd's where it manages the hierarchy, ours elsewhere.
   std::erase_if(made, [&plan](const std::string& directory) { return directory.ends_with(plan.path); });
-  return std::unique_ptr<Cgroup>{std::make_unique<CgroupV1>(plan.path, std::move(hierarchies), std::move(made))};
+  return std::unique_ptr<Cgroup>{std::make_unique<CgroupV1>(plan.path, std::move(hierarchies), std::move(made), std::move(lock))};
 }
 
 }  // namespace

@@ -166,12 +166,10 @@ void CgroupV2::remove_parents() {
 }
 
 // A leftover of the same name is used again when nobody lives in it, without its device filter: both would have to allow.
-Status adopt_empty(const std::string& directory) {
+Status adopt_empty(const std::string& directory, const UniqueFd& fd) {
   const auto populated = TRY(read_event(directory, "populated"));
   if (populated != 0)
-    return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(
-        "each container needs a cgroup of its own: choose another cgroupsPath, or remove what runs there");
-  const auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
+    return Error{Kind::exists, format_text("cgroup {} already holds processes", quote(directory))}.hint(kOneEach);
   auto detached = replace_device_filter(fd.get(), {{.allow = true, .type = 'a', .access = "rwm"}});
   if (!detached.has_value() && detached.error().kind() != Kind::denied) return detached;  // a plain user attaches none
   return write_existing(AT_FDCWD, directory + "/cgroup.freeze", "0");
@@ -200,16 +198,20 @@ Result<std::unique_ptr<Cgroup>> create(const Plan& plan, Devices devices) {
   rollback.on_failure([&made] { remove_empty({made.rbegin(), made.rend()}); });
   const auto fresh = make_cgroup(kMount, plan.path, made);
   if (!fresh.has_value() && fresh.error().kind() != Kind::exists) return fresh.error();
-  if (!fresh.has_value()) TRY(adopt_empty(directory));
+  auto fd = lock_cgroup(directory);
+  if (!fd.has_value()) {
+    std::erase(made, directory);  // the other's now
+    return std::move(fd).error();
+  }
+  if (!fresh.has_value()) TRY(adopt_empty(directory, fd.value()));
   if (has_older_parent(kMount, made)) TRY(check_born_thawed(plan.path));
   TRY(enable_controllers(kMount, plan.path, plan.files));
   TRY(check_takes_processes(directory));
   TRY(write_targets(targets_of(directory, plan.files)).during("write cgroup limits"));
-  auto fd = TRY(sys::openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY));
-  if (devices == Devices::now) TRY(attach_device_filter(fd.get(), plan.device_rules));
+  if (devices == Devices::now) TRY(attach_device_filter(fd.value().get(), plan.device_rules));
   rollback.commit();
   std::erase(made, directory);
-  return std::unique_ptr<Cgroup>{std::make_unique<CgroupV2>(kMount, plan.path, std::move(fd), std::move(made))};
+  return std::unique_ptr<Cgroup>{std::make_unique<CgroupV2>(kMount, plan.path, std::move(fd).value(), std::move(made))};
 }
 
 Result<std::unique_ptr<Cgroup>> open(const std::string& path, const std::string& mount) {

@@ -1,4 +1,6 @@
 // Verbs that act on many containers: gc, and kill and delete with --regex.
+#include <sys/mman.h>
+
 #include <algorithm>
 
 #include "bench.h"
@@ -72,4 +74,29 @@ TEST_CASE("kill and delete --regex act on every id that matches, and on no other
   CHECK(contains(bench.husk({"kill", "--regex"}).err, "requires an argument"));
   CHECK(bench.husk({"delete", "--force", "--regex", "."}).status.code == 0);
   CHECK(bench.husk({"list", "-q"}).out.empty());
+}
+
+TEST_CASE("two containers that are made in one cgroup at once: one is, the other is refused") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    CAPTURE(static_cast<int>(hierarchy));
+    Bench bench{hierarchy};
+    const auto bundle = bench.bundle({"/bin/sleep", "1000"});
+    const auto before = bench.world();
+    for (int round = 0; round < 25; ++round) {
+      CAPTURE(round);
+      const auto err = sys::memfd_create("err", MFD_CLOEXEC);
+      REQUIRE_OK(err);
+      const std::vector<SpawnOptions::Inherit> said{{.from = err.value().get(), .target = 2}};
+      auto first = bench.start({"run", "-d", "-b", bundle, bench.id("a")}, said);
+      auto second = bench.start({"run", "-d", "-b", bundle, bench.id("b")}, said);
+      const int good = (first.wait().value().code == 0 ? 1 : 0) + (second.wait().value().code == 0 ? 1 : 0);
+      REQUIRE_OK(sys::lseek(err.value().get(), 0, SEEK_SET));
+      const auto text = read_all(err.value().get()).value();
+      CHECK_MESSAGE(good == 1, text);
+      CHECK_MESSAGE(contains(text, "needs a cgroup of its own"), text);
+      for (const auto* name : {"a", "b"}) CHECK(bench.husk({"delete", "--force", bench.id(name)}).status.code == 0);
+      CHECK_WORLD(bench, before);
+    }
+  }
 }

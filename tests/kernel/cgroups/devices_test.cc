@@ -197,10 +197,11 @@ TEST_CASE("an empty leftover is used again with the device rules of the next, no
   const auto node = nodes / "node";
   if (open_device(node, S_IFCHR, 1, 11, O_RDONLY) != 0) HUSK_SKIP("device nodes do not work in the temporary directory");
   const auto path = own_path();
-  const auto first = make(plan_of(Version::v2, path));
+  make(plan_of(Version::v2, path)).reset();
   auto second = make(plan_of(Version::v2, path, {.devices = {{.allow = true, .type = 'c', .major = 1, .minor = 11, .access = "r"}}}));
   const auto opens = [&] { return exit_code(start_child([&] { return open_device(node, S_IFCHR, 1, 11, O_RDONLY); }, second->clone_fd())); };
   CHECK(opens() == 0);
+  second.reset();
   second = make(plan_of(Version::v2, path, {.devices = {{.allow = true, .type = 'a', .access = "rwm"}, {.allow = false, .type = 'c', .major = 1, .minor = 11, .access = "r"}}}));
   CHECK(opens() == EPERM);
   CHECK_OK(second->remove());

@@ -140,7 +140,7 @@ TEST_CASE("cgroup v1: an empty leftover is used again with the device rules of t
   const auto node = nodes / "node";
   if (open_device(node, S_IFCHR, 1, 11, O_RDONLY) != 0) HUSK_SKIP("device nodes do not work in the temporary directory");
   const auto path = own_path();
-  const auto first = make(plan_of(Version::v1, path));
+  make(plan_of(Version::v1, path)).reset();
   auto second = make(plan_of(Version::v1, path, {.devices = {{.allow = true, .type = 'a', .access = "rwm"}}}));
   CHECK(exit_code(start_inside(*second, [&] { return open_device(node, S_IFCHR, 1, 11, O_RDONLY); })) == 0);
   CHECK_OK(second->remove());

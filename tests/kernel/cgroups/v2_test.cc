@@ -319,6 +319,7 @@ TEST_CASE("a path that holds somebody's processes is refused; an empty leftover 
   CHECK_OK(first->freeze());
   CHECK_OK(first->kill_all(SIGKILL));
   CHECK(exit_code(std::move(child)) == 128 + SIGKILL);
+  first.reset();
   auto third = create(plan);
   REQUIRE_OK(third);
   CHECK_FALSE(third.value()->is_frozen().value());
