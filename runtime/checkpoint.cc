@@ -146,7 +146,7 @@ Status checkpoint_container(const StateStore& store, const CheckpointOptions& op
     // All is written, and nobody killed yet.
     call.notify = [&](const criu::Event& event, const UniqueFd&) {
       if (event.script != "post-dump") return ok();
-      outside.label = event.label;
+      outside.label = event.text;
       return keep(directories, outside);
     };
   }

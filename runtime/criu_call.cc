@@ -30,7 +30,7 @@ std::vector<int> descriptors_of(const criu::Request& request) {
 // In the child. Returns only on failure.
 Status become_husk_criu(const CriuCall& call, const std::string& program, const UniqueFd& socket) {
   if (call.adopt && TRY(sys::receive_message(socket.get(), kAdopted.size())).data != kAdopted)
-    return Error{Kind::internal, "husk gave up before the restore"};
+    return Error{Kind::internal, "husk gave up"};
   auto request = call.request;
   if (call.prepare) TRY(call.prepare(request));
   const auto memory = TRY(sys::memfd_create("husk-criu-request", MFD_CLOEXEC));
@@ -48,7 +48,7 @@ Status become_husk_criu(const CriuCall& call, const std::string& program, const 
   const auto failed = become_husk_criu(call, program, socket);
   const auto& error = failed.error();
   const auto reason = Error{error.kind(), error.what(), error.os_errno()}.to_string();
-  const criu::Event event{.kind = "failed", .reason = reason, .hint = error.hint_text()};
+  const criu::Event event{.kind = "failed", .text = reason, .hint = error.hint_text()};
   (void)sys::send_message(socket.get(), criu::write_event(event));  // else its end tells
   ::_exit(1);
 }
@@ -71,7 +71,7 @@ Result<pid_t> follow(const UniqueFd& socket, const CriuCall& call) {
     if (event.kind == "done") return given_up.has_value() ? Result<pid_t>{*given_up} : Result<pid_t>{event.pid};
     if (event.kind == "failed") {
       if (given_up.has_value()) return *given_up;
-      Error error{Kind::internal, event.reason};
+      Error error{Kind::internal, event.text};
       return event.hint.empty() ? std::move(error) : std::move(error).hint(event.hint);
     }
     log::debug(format_text("criu: {}", event.script));

@@ -23,7 +23,7 @@ constexpr const char* kSelinux = "/process/selinuxLabel";
 
 Error no_module(std::string_view pointer, std::string_view name, std::string_view option) {
   return Error{Kind::unsupported, format_text("{}: {} is not enabled on this host", quote(pointer), name)}.hint(
-      format_text("remove the field, or boot a kernel that has it with {} in lsm= (see /sys/kernel/security/lsm)", option));
+      format_text("remove the field, or boot a kernel that has it with {} in lsm=", option));
 }
 
 // The kernel would stop at a NUL or a newline and take what stands before it.
@@ -54,7 +54,7 @@ Error explain(const Written& written, std::string_view pointer, std::string_view
   // Without the words of ENOENT: podman would take them for a missing program.
   if (error.os_errno() == ENOENT && written.apparmor)
     return Error{Kind::not_found, text + ": ENOENT, no profile of this name is loaded"}.hint(
-        "apparmor_parser -r FILE loads one; /sys/kernel/security/apparmor/profiles lists them");
+        "apparmor_parser -r FILE loads one, aa-status lists them");
   Error explained{error.kind(), format_text("{}: {}", text, error.what()), error.os_errno()};
   if (error.os_errno() == EINVAL && !written.apparmor) return std::move(explained).hint("the loaded policy does not know this label");
   if (error.kind() == Kind::denied)
@@ -156,16 +156,6 @@ Status check_mount_label(const char* asked_by, const std::string& label) {
   if (label.empty()) return ok();
   TRY(check_text(asked_by, label));
   return has_selinux() ? ok() : Status{no_module(asked_by, "SELinux", "selinux")};
-}
-
-Status check_mount_context(const char* asked_by, const std::string& label) {
-  TRY(check_mount_label(asked_by, label));
-  if (label.empty()) return ok();
-  const auto policy = sys::openat(AT_FDCWD, "/sys/fs/selinux/context", O_WRONLY);
-  if (!policy.has_value()) return ok();  // no rights there: the mounts will tell
-  const auto known = sys::write_all(policy.value().get(), label);
-  if (known.has_value() || known.error().os_errno() != EINVAL) return ok();
-  return Error{Kind::invalid, format_text("{}: the loaded policy does not know the label {}", quote(asked_by), quote(label))};
 }
 
 Status try_label(std::string_view asked_by, const std::string& label) {

@@ -21,8 +21,6 @@ bool has_selinux();
 // Errors: unsupported, with the JSON pointer. `process` may be absent.
 Status check_labels(const oci::Process* process, const std::string& mount_label);
 Status check_mount_label(const char* asked_by, const std::string& label);
-// Also whether the policy knows it, for what CRIU mounts: its error would not say so.
-Status check_mount_context(const char* asked_by, const std::string& label);
 
 // Whether the kernel would give `label`, "apparmor:NAME" or "selinux:LABEL", to a process of ours: a short child takes it
 // on. `asked_by` begins the error. Source: restore_creds() in criu/pie/restorer.c, which does the same.

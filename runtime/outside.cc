@@ -287,7 +287,7 @@ Result<Outside> parse_outside(std::string_view text) {
   outside.page_files = TRY(reader.find_strings("pageFiles"));
   if (!outside.page_files.empty()) outside.page_bytes = TRY(numbers_in(reader, "pageBytes", INT64_MAX));
   if (outside.page_files.size() != outside.page_bytes.size() || !std::ranges::all_of(outside.page_files, is_page_file))
-    return Error{Kind::invalid, "\"/pageFiles\": must be names of files of pages, as many as \"/pageBytes\""};
+    return Error{Kind::invalid, "\"/pageFiles\": must be files of pages, as many as \"/pageBytes\""};
   outside.label = TRY(reader.find_string("label")).value_or("");
   const auto stdio = TRY(reader.find_strings("stdio"));
   if (stdio.size() != outside.stdio.size() || !std::ranges::all_of(stdio, is_stream_name))
@@ -333,7 +333,7 @@ Status label_restored_mounts(const rootfs::RootfsPlan& plan, pid_t init) {
     if (op.act != Act::fresh || op.label.empty() || !rootfs::is_labelled_by_attribute(op)) continue;
     const auto place = TRY(root.find_path(op.to));
     if (!place.has_value() || TRY(sys::fstatfs(place->get())).f_type != kQueueMagic) continue;  // the container has unmounted it
-    TRY(rootfs::label_root(*place, op.label).during(format_text("label {} after the restore", quote(op.to))));
+    TRY(rootfs::label_root(*place, op.label));
   }
   return ok();
 }

@@ -136,10 +136,9 @@ Status take_terminal_master(Restore& restore, UniqueFd master) {
 
 // CRIU lets the processes go on whatever it is answered now: they end here. So do husk-criu and CRIU itself.
 Error stop(const Created& created, cgroups::Cgroup& cgroup, const criu::Event& event) {
-  const auto init = open_alive(created.record.init);
-  if (init.has_value() && init.value().has_value()) (void)sys::pidfd_send_signal(init.value()->get(), SIGKILL);
+  (void)sys::kill(created.record.init.pid, SIGKILL);  // CRIU holds it: the number is its own
   (void)cgroup.kill_all(SIGKILL);
-  return Error{Kind::internal, event.reason}.hint(event.hint);
+  return Error{Kind::internal, event.text}.hint(event.hint);
 }
 
 Status on_moment(Restore& restore, Created& created, cgroups::Cgroup& cgroup, const criu::Event& event, UniqueFd fd) {
@@ -154,7 +153,7 @@ Status on_moment(Restore& restore, Created& created, cgroups::Cgroup& cgroup, co
     TRY(run_hooks(restore.plan.hooks.prestart, "prestart", state));
     return run_hooks(restore.plan.hooks.create_runtime, "createRuntime", state);
   }
-  if (!event.reason.empty()) return stop(created, cgroup, event);
+  if (!event.text.empty()) return stop(created, cgroup, event);
   if (event.script != "post-restore") return ok();
   TRY(fault_point("restore-check"));
   TRY(label_restored_mounts(restore.plan.rootfs, created.record.init.pid));
@@ -212,7 +211,6 @@ Result<pid_t> run_criu(Restore& restore, Created& created, cgroups::Cgroup& cgro
 Result<Restore> read_all_about(const RestoreOptions& options, std::string& config) {
   config = TRY(read_config_file(options.create));
   auto spec = TRY(oci::parse_config(config).during("config.json"));
-  TRY(check_mount_context("--lsm-mount-context", options.common.criu.lsm_mount_context));
   if (!options.common.criu.lsm_mount_context.empty() && !spec.linux.mount_label.empty())
     spec.linux.mount_label = options.common.criu.lsm_mount_context;  // of the masks, which are made by us
   spec.linux.seccomp.reset();  // the filters are in the image

@@ -1,5 +1,7 @@
 #include "restored_label.h"
 
+#include <errno.h>
+
 #include "base/file.h"
 #include "base/format.h"
 #include "base/sys.h"
@@ -70,6 +72,17 @@ Status check_restored_label(const std::string& wanted, pid_t init) {
   if (now == wanted) return ok();
   return Error{Kind::internal, format_text("the restored process runs under {} and not under {}", quote(now.empty() ? "unconfined" : now), quote(wanted))}
       .hint(kNeedsModule);
+}
+
+Status check_mount_context(const std::string& label) {
+  constexpr const char* asked_by = "--lsm-mount-context";
+  TRY(check_mount_label(asked_by, label));
+  if (label.empty()) return ok();
+  const auto policy = sys::openat(AT_FDCWD, "/sys/fs/selinux/context", O_WRONLY);
+  if (!policy.has_value()) return ok();  // no rights there: the mounts will tell
+  const auto known = sys::write_all(policy.value().get(), label);
+  if (known.has_value() || known.error().os_errno() != EINVAL) return ok();
+  return Error{Kind::invalid, format_text("{}: the loaded policy does not know the label {}", quote(asked_by), quote(label))};
 }
 
 }  // namespace husk::runtime

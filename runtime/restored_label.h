@@ -22,4 +22,7 @@ Status check_saved_label(int images, const std::string& label);
 Result<std::string> plan_restored_label(const std::string& option, const std::string& saved, bool asked);
 Status check_restored_label(const std::string& wanted, pid_t init);
 
+// Whether the host's policy knows the label of --lsm-mount-context: CRIU's own error would not say so.
+Status check_mount_context(const std::string& label);
+
 }  // namespace husk::runtime

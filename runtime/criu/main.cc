@@ -22,7 +22,7 @@ Status tell(int socket, const Event& event, const std::vector<int>& fds = {}) {
 }
 
 Event failed(const Error& error) {
-  return {.kind = "failed", .reason = Error{error.kind(), error.what(), error.os_errno()}.to_string(), .hint = error.hint_text()};
+  return {.kind = "failed", .text = Error{error.kind(), error.what(), error.os_errno()}.to_string(), .hint = error.hint_text()};
 }
 
 // What husk-criu knows of the container.
@@ -36,14 +36,14 @@ struct Job {
 // Looks after labels at the moments when nobody was killed yet, and when nobody runs yet.
 Status look_at_label(const Job& job, Event& event) {
   if (event.script == "post-dump") {
-    event.label = TRY(runtime::label_of(job.request.pid));
-    return job.request.needs_label ? runtime::check_saved_label(job.request.images_fd, event.label) : ok();
+    event.text = TRY(runtime::label_of(job.request.pid));
+    return job.request.needs_label ? runtime::check_saved_label(job.request.images_fd, event.text) : ok();
   }
   if (event.script != "pre-resume") return ok();
   const auto good = runtime::check_restored_label(job.label, job.init);
   if (good.has_value()) return ok();
   const auto wrong = failed(good.error());
-  event.reason = wrong.reason;
+  event.text = wrong.text;
   event.hint = wrong.hint;
   return ok();
 }
@@ -80,11 +80,11 @@ std::string read_log(const Request& request) {
 
 Event explain(const Request& request, const std::string& program, const Error& error) {
   if (error.kind() == Kind::unsupported) return failed(error);  // of look_at_label
-  Event event{.kind = "failed", .reason = error.to_string()};
+  Event event{.kind = "failed", .text = error.to_string()};
   const auto lines = error_lines(read_log(request));
-  if (!lines.empty()) event.reason = format_text("{}: {}", error.what(), lines);
+  if (!lines.empty()) event.text = format_text("{}: {}", error.what(), lines);
   const auto host = error.kind() == Kind::cancelled ? "" : find_host_reason(program);
-  if (!host.empty()) event.reason = format_text("CRIU cannot work on this host: {} ({})", host, event.reason);
+  if (!host.empty()) event.text = format_text("CRIU cannot work on this host: {} ({})", host, event.text);
   const auto remedy = find_remedy(lines);
   event.hint = format_text("{}{}CRIU's log is {}", remedy, remedy.empty() ? "" : "; ", request.log_path);
   return event;
@@ -93,15 +93,17 @@ Event explain(const Request& request, const std::string& program, const Error& e
 Event serve(Job job) {
   const auto& request = job.request;
   const auto program = find_program();
-  if (!program.has_value()) return {.kind = "failed", .reason = program.error().what(), .hint = program.error().hint_text()};
+  if (!program.has_value()) return {.kind = "failed", .text = program.error().what(), .hint = program.error().hint_text()};
   if (request.action == "restore") {
+    const auto context = runtime::check_mount_context(request.lsm_mount_context);
+    if (!context.has_value()) return failed(context.error());
     auto label = runtime::plan_restored_label(request.lsm_profile, request.saved_label, request.needs_label);
     if (!label.has_value()) return failed(label.error());
     job.label = std::move(label).value();
   }
   const auto groups = read_file("/proc/self/cgroup");
   const auto message = make_rpc_request(request, groups.has_value() ? groups.value() : "");
-  if (!message.has_value()) return {.kind = "failed", .reason = message.error().to_string()};
+  if (!message.has_value()) return {.kind = "failed", .text = message.error().to_string()};
   const auto done = converse(program.value(), request, message.value(), [&](const auto& moment, const auto& fd) {
     return moment.script() == "status-ready" ? tell_ready(request.status_fd) : ask_husk(job, moment, fd);
   });

@@ -123,7 +123,7 @@ Result<Request> parse_request(std::string_view text) {
 std::string write_event(const Event& event) {
   auto json = Json::object();
   json.set("kind", event.kind).set("script", event.script).set("pid", event.pid);
-  json.set("reason", event.reason).set("hint", event.hint).set("label", event.label);
+  json.set("text", event.text).set("hint", event.hint);
   return json.dump();
 }
 
@@ -135,9 +135,8 @@ Result<Event> parse_event(std::string_view text) {
   event.script = TRY(text_in(reader, "script"));
   const auto pid = TRY(reader.require("pid"));
   event.pid = static_cast<int>(TRY(pid.int64(0, kHighest)));
-  event.reason = TRY(text_in(reader, "reason"));
+  event.text = TRY(text_in(reader, "text"));
   event.hint = TRY(text_in(reader, "hint"));
-  event.label = TRY(text_in(reader, "label"));
   return event;
 }
 

@@ -64,9 +64,8 @@ struct Event {
   std::string kind;    // notify, done or failed
   std::string script;  // notify: CRIU's name for the moment
   int pid = 0;         // notify, done: the restored init
-  std::string label;   // notify of post-dump: that the container has
-  std::string reason;  // failed; notify of pre-resume: why the container must not run
-  std::string hint;    // of reason
+  std::string text;    // failed: why; notify: of post-dump the container's label, of pre-resume why it must not run
+  std::string hint;    // of the reason
 };
 std::string write_event(const Event& event);
 Result<Event> parse_event(std::string_view text);
