@@ -61,6 +61,8 @@ int __x86_string_control = 0;
 // What strings.ld names. husk's programs never leave the C locale.
 int husk_strcasecmp(const char* one, const char* other);
 char* husk_untranslated(const char* domain, const char* text, int category);
+int husk_no_conversion();
+int husk_no_float();
 
 int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
                       void (*rtld_fini)(), void* stack_end);
@@ -92,6 +94,12 @@ void call_initialisers(int argc, char** argv) {
 extern "C" int husk_strcasecmp(const char* one, const char* other) { return __strcasecmp_l_nonascii(one, other, &_nl_C_locobj); }
 
 extern "C" char* husk_untranslated(const char*, const char* text, int) { return const_cast<char*>(text); }
+
+// __gconv_find_transform, asked for when a locale other than C is set: 1 is __GCONV_NOCONV of gconv.h.
+extern "C" int husk_no_conversion() { return 1; }
+
+// __printf_fp and __printf_fphex: the error of a printf that has a floating-point number in it. runtime/base/format.h has none.
+extern "C" int husk_no_float() { return -1; }
 
 extern "C" int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
                                  void (*rtld_fini)(), void* stack_end) {
