@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "rootfs/attributes.h"
 #include "rootfs/cgroup_mount.h"
+#include "rootfs/copied_link.h"
 #include "rootfs/devices.h"
 #include "rootfs/fresh_mount.h"
 #include "rootfs/masked_paths.h"
@@ -52,7 +53,13 @@ Status apply_fresh(const MountOp& op, Ground& ground, bool user_namespace) {
 
 Status apply_bind(const MountOp& op, Ground& ground, const UniqueFd& source) {
   if (!source.is_open()) return Error{Kind::internal, "the source of the bind mount was not prepared"};
-  const auto place = TRY(open_mount_point(ground, op.to, {.like_fd = source.get(), .plain = op.to == "/proc"}));
+  const auto target = TRY(link_to_copy(op, source));
+  if (target.has_value()) {
+    const auto place = TRY(ground.root.open_parent(op.to, true));
+    TRY(make_link(place, *target));
+    return ok();
+  }
+  const auto place = TRY(open_mount_point(ground, op.to, {.like_fd = source.get(), .plain = op.to == "/proc", .nofollow = op.place_nofollow}));
   ground.forget_own(op.to);
   TRY(attach_at(source, place));
   if (op.to != "/proc" && op.to != "/sys") return ok();
@@ -174,8 +181,9 @@ class Waiting {
 
  private:
   bool is_empty_tmpfs(const std::string& path, const Ground& ground) const {
-    return ground.find_own(path) != nullptr &&
-           std::none_of(plan_.mounts.begin(), plan_.mounts.end(), [&](const auto& op) { return op.copy_up && op.to == path; });
+    return ground.find_own(path) != nullptr && std::none_of(plan_.mounts.begin(), plan_.mounts.end(), [&](const auto& op) {
+             return (op.copy_up && op.to == path) || (op.speaks_of_links() && is_below(op.to, path));
+           });
   }
   bool is_in_empty_tmpfs(const std::string& path, const Ground& ground) const {
     return is_empty_tmpfs(path.substr(0, path.rfind('/')), ground);

@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "rootfs/attributes.h"
+#include "rootfs/copied_link.h"
 #include "rootfs/fresh_mount.h"
 #include "rootfs/mount_point.h"
 
@@ -63,8 +64,8 @@ Error shared_with_host() {
       "mount or unmount it on the host, below that directory: the container follows");
 }
 
-Status refuse_shared_place(const MountPoint& place, const ContainerSide& side) {
-  const auto id = TRY(sys::mount_id(place.dirfd(), ""));
+Status refuse_shared_place(int place, const ContainerSide& side) {
+  const auto id = TRY(sys::mount_id(place, ""));
   const auto mountinfo = TRY(read_file_at(side.proc.get(), "self/mountinfo"));
   return is_shared_with_host(mountinfo, id, side) ? Status{shared_with_host()} : ok();
 }
@@ -87,31 +88,60 @@ Result<UniqueFd> make_inside(const MountOp& op, const MountPoint& place, bool us
   return mount;
 }
 
-Result<UniqueFd> attach_one(const RootfsPlan& plan, UniqueFd source, const ContainerSide& side, const MountOp& op) {
+// What is to be undone when a later mount fails.
+struct Attached {
+  UniqueFd mount;
+  RootDir::Place link;  // of a copied link that was not there before
+  std::string target;
+};
+
+Result<Attached> add_link(const std::string& path, std::string target, const ContainerSide& side) {
+  auto place = TRY(side.root.open_parent(path, true));
+  TRY(refuse_shared_place(place.parent.get(), side));
+  const bool made = TRY(make_link(place, target));
+  if (!made) return Attached{};
+  return Attached{.mount = {}, .link = std::move(place), .target = std::move(target)};
+}
+
+Result<Attached> attach_one(const RootfsPlan& plan, UniqueFd source, const ContainerSide& side, const MountOp& op) {
+  auto target = TRY(link_to_copy(op, source));
+  if (target.has_value()) return add_link(op.to, std::move(*target), side);
   const Ground ground{.root = side.root, .own = {}};
   const bool plain = op.to == "/proc" || op.type == "sysfs";
-  const auto place = TRY(open_mount_point(ground, op.to, {.like_fd = source.get(), .plain = plain}));
-  TRY(refuse_shared_place(place, side));
+  const auto place = TRY(open_mount_point(ground, op.to, {.like_fd = source.get(), .plain = plain, .nofollow = op.place_nofollow}));
+  TRY(refuse_shared_place(place.dirfd(), side));
   if (!source.is_open()) source = TRY(make_inside(op, place, plan.bind_devices));
   TRY(attach_at(source, place));
-  return source;
+  return Attached{.mount = std::move(source), .link = {}, .target = {}};
+}
+
+// Best effort: there is nothing better to do than to go on with the others.
+void undo(const Attached& attached, const ContainerSide& side) {
+  if (attached.mount.is_open()) (void)detach_fd(side, attached.mount);
+  if (!attached.link.parent.is_open()) return;
+  const auto there = sys::readlinkat(attached.link.parent.get(), attached.link.name);
+  if (there.has_value() && there.value() == attached.target) (void)sys::unlinkat(attached.link.parent.get(), attached.link.name);
 }
 
 struct Found {
   const std::string& destination;
+  bool itself;    // not behind a link
   UniqueFd mount;
   UniqueFd copy;  // to put it back
 };
 
+// A link that is mounted (src-nofollow) is the mount; one that is not leads to it.
 Result<Found> find_mount(const std::string& destination, const ContainerSide& side) {
-  auto fd = TRY(side.root.open_path(destination));
+  auto fd = TRY(side.root.open_path(destination, O_NOFOLLOW));
+  const bool itself = TRY(sys::is_mount_root(fd.get(), ""));
+  if (!itself) fd = TRY(side.root.open_path(destination));
   const bool is_root = TRY(sys::is_mount_root(fd.get(), ""));
   const auto id = TRY(sys::mount_id(fd.get(), ""));
   const auto root_id = TRY(sys::mount_id(side.root.fd(), ""));
   if (!is_root || id == root_id)
     return Error{Kind::not_found, format_text("{} is no mount point in the container", quote(destination))};
   TRY(refuse_shared_parent(fd, side).during(quote(destination)));
-  return Found{.destination = destination, .mount = std::move(fd), .copy = UniqueFd{}};
+  return Found{.destination = destination, .itself = itself, .mount = std::move(fd), .copy = UniqueFd{}};
 }
 
 // With a copy of it, and of what is mounted below, while others are still to go.
@@ -128,7 +158,7 @@ Status detach_one(Found& found, bool is_last, const ContainerSide& side) {
 void put_back(std::vector<Found>& found, std::size_t from, const ContainerSide& side) {
   const Ground ground{.root = side.root, .own = {}};
   for (std::size_t i = from; i < found.size(); ++i) {
-    const auto place = open_mount_point(ground, found[i].destination, {.like_fd = found[i].copy.get()});
+    const auto place = open_mount_point(ground, found[i].destination, {.like_fd = found[i].copy.get(), .nofollow = found[i].itself});
     if (place.has_value()) (void)attach_at(found[i].copy, place.value());
   }
 }
@@ -169,18 +199,18 @@ Result<std::vector<std::string>> plan_live_removal(const std::vector<oci::Mount>
 }
 
 Status attach_live_mounts(const RootfsPlan& plan, HostHandles& handles, const ContainerSide& side) {
-  std::vector<UniqueFd> attached;
+  std::vector<Attached> attached;
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
-    auto mount = attach_one(plan, std::move(handles.mount_sources[i]), side, plan.mounts[i]);
-    if (mount.has_value()) {
-      attached.push_back(std::move(mount).value());
+    auto one = attach_one(plan, std::move(handles.mount_sources[i]), side, plan.mounts[i]);
+    if (one.has_value()) {
+      attached.push_back(std::move(one).value());
       continue;
     }
     while (!attached.empty()) {
-      (void)detach_fd(side, attached.back());  // nothing better to do than to go on with the others
+      undo(attached.back(), side);
       attached.pop_back();
     }
-    return std::move(mount).error().during(step_of(plan.mounts[i]));
+    return std::move(one).error().during(step_of(plan.mounts[i]));
   }
   return ok();
 }

@@ -16,6 +16,7 @@ namespace {
 enum class Does : std::uint8_t {
   nothing,          // the default, or something that modern kernels always or never do
   bind, recursive_bind, remount, copy_up, id_map, recursive_id_map,
+  copy_link, source_nofollow, place_nofollow,
   set, clear,       // a MOUNT_ATTR_* bit of this mount
   access_time,      // the value of the field MOUNT_ATTR__ATIME
   recursive_set, recursive_clear, recursive_access_time,
@@ -33,11 +34,14 @@ struct Row {
 // "norelatime" and the like go back to the kernel's default, which is relatime since 2.6.30.
 // "iversion": the file systems that count versions do so always; "loud" and "silent": fsopen's messages
 // go to the caller, never to the console.
+// "copy-symlink", "src-nofollow" and "dest-nofollow" are crun's. Source: man 1 crun, EXTENSIONS TO OCI.
 constexpr std::array kTable{
     Row{"async", Does::superblock, 0, "sync"},
     Row{"atime", Does::access_time, MOUNT_ATTR_RELATIME},
     Row{"bind", Does::bind},
+    Row{"copy-symlink", Does::copy_link},
     Row{"defaults", Does::nothing},
+    Row{"dest-nofollow", Does::place_nofollow},
     Row{"dev", Does::clear, MOUNT_ATTR_NODEV},
     Row{"diratime", Does::clear, MOUNT_ATTR_NODIRATIME},
     Row{"dirsync", Does::superblock},
@@ -90,6 +94,7 @@ constexpr std::array kTable{
     Row{"shared", Does::propagate, MS_SHARED},
     Row{"silent", Does::nothing},
     Row{"slave", Does::propagate, MS_SLAVE},
+    Row{"src-nofollow", Does::source_nofollow},
     Row{"strictatime", Does::access_time, MOUNT_ATTR_STRICTATIME},
     Row{"suid", Does::clear, MOUNT_ATTR_NOSUID},
     Row{"symfollow", Does::clear, MOUNT_ATTR_NOSYMFOLLOW},
@@ -133,6 +138,9 @@ void use(const Row& row, MountOptions& out) {
     case Does::copy_up: out.copy_up = true; break;
     case Does::id_map: out.id_map = true; break;
     case Does::recursive_id_map: out.id_map = out.id_map_recursive = true; break;
+    case Does::copy_link: out.copy_link = true; break;
+    case Does::source_nofollow: out.source_nofollow = true; break;
+    case Does::place_nofollow: out.place_nofollow = true; break;
     case Does::set: own.turn_on(row.value); break;
     case Does::clear: own.turn_off(row.value); break;
     case Does::access_time: own.choose_access_time(row.value); break;

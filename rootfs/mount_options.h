@@ -20,6 +20,9 @@ struct MountOptions {
   bool copy_up = false;
   bool id_map = false;
   bool id_map_recursive = false;
+  bool copy_link = false;              // copy-symlink: a source that is a link is made again, not mounted
+  bool source_nofollow = false;        // src-nofollow: a source that is a link is mounted itself
+  bool place_nofollow = false;         // dest-nofollow: the mount goes onto a link, not to what it leads to
   std::uint64_t attributes_set = 0;    // MOUNT_ATTR_*; the access time field is a value, see below
   std::uint64_t attributes_clear = 0;
   std::uint64_t recursive_set = 0;

@@ -88,6 +88,22 @@ Status plan_fresh(const MountOptions& options, const oci::Mount& mount, MountOp&
   return ok();
 }
 
+// Elsewhere they would be left out, and a mount would be where the configuration does not want it.
+Status plan_links(const MountOptions& options, MountOp& op) {
+  op.copy_link = options.copy_link;
+  op.source_nofollow = options.source_nofollow;
+  op.place_nofollow = options.place_nofollow;
+  if (!op.speaks_of_links()) return ok();
+  const char* other = op.source_nofollow ? "src-nofollow" : "dest-nofollow";
+  if (op.act != Act::bind)
+    return Error{Kind::invalid, format_text("option {} works on bind mounts only", quote(op.copy_link ? "copy-symlink" : other))}
+        .hint("leave it out, or add bind or rbind");
+  if (op.copy_link && (op.source_nofollow || op.place_nofollow))
+    return Error{Kind::invalid, format_text("\"copy-symlink\" and {} exclude each other", quote(other))}.hint(
+        "keep one: copy-symlink makes the link anew, without a mount");
+  return ok();
+}
+
 Result<MountOp> plan_any(const oci::Mount& mount, const std::string& pointer) {
   TRY(check_texts(mount));
   const auto options = TRY(parse_mount_options(mount.options));
@@ -114,6 +130,7 @@ Result<MountOp> plan_any(const oci::Mount& mount, const std::string& pointer) {
   } else {
     TRY(plan_fresh(options, mount, op));
   }
+  TRY(plan_links(options, op));
   return op;
 }
 

@@ -32,6 +32,10 @@ struct MountOp {
   std::uint64_t propagation = 0;        // MS_* of the (r)shared… options; 0 = private is left as made
   bool propagation_recursive = false;
   bool copy_up = false;                 // tmpcopyup
+  bool copy_link = false;               // bind: these three as in mount_options.h
+  bool source_nofollow = false;
+  bool place_nofollow = false;
+  bool speaks_of_links() const { return copy_link || source_nofollow || place_nofollow; }
   std::string unused;                   // a file system's "key=value" on a bind mount, which man 2 mount ignores
   bool id_map = false;
   bool id_map_recursive = false;

@@ -10,6 +10,7 @@
 #include "base/format.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "rootfs/copied_link.h"
 #include "rootfs/mount_plan.h"
 
 namespace husk::rootfs {
@@ -107,6 +108,24 @@ Result<MountPoint> make_missing(const Ground& ground, const std::string& path, c
   return place;
 }
 
+// Found in its directory, by descriptor: whatever the name becomes meanwhile, it is not followed.
+Result<MountPoint> open_unfollowed(const Ground& ground, const std::string& path, const Wanted& wanted) {
+  auto [parent, name] = TRY(ground.root.open_parent(path, true));
+  const bool file = TRY(wants_file(wanted));
+  auto found = sys::openat(parent.get(), name, O_PATH | O_NOFOLLOW);
+  if (!found.has_value() && found.error().os_errno() == ENOENT) {
+    const bool made = TRY(make_name(parent.get(), name, file));
+    if (made) return MountPoint{.fd = std::move(parent), .name = std::move(name)};
+    found = sys::openat(parent.get(), name, O_PATH | O_NOFOLLOW);
+  }
+  auto place = TRY(std::move(found));
+  TRY(check_behind_link(place, ground, path));
+  const bool link = TRY(is_link(place));
+  if (!link || file) return MountPoint{.fd = std::move(place), .existed = true};
+  return Error{Kind::invalid, format_text("{} is a symbolic link in the rootfs, and the kernel mounts a directory on a directory only", quote(path))}
+      .hint("leave out dest-nofollow to mount where the link leads, or remove the link from the image");
+}
+
 }  // namespace
 
 const OwnTmpfs* Ground::find_own(const std::string& path) const {
@@ -137,6 +156,7 @@ Result<MountPoint> open_mount_point(const Ground& ground, const std::string& pat
   auto found = ground.root.open_plain(path, wanted.plain ? O_DIRECTORY : 0);
   if (found.has_value()) return MountPoint{.fd = std::move(found).value(), .existed = true};
   const int err = found.error().os_errno();
+  if (wanted.nofollow && !wanted.plain && (err == ENOENT || err == ELOOP)) return open_unfollowed(ground, path, wanted);
   if (err == ENOENT) return make_missing(ground, path, wanted);
   if (wanted.plain && (err == ELOOP || err == ENOTDIR)) return not_plain(path);
   if (err != ELOOP) return std::move(found).error();

@@ -50,6 +50,7 @@ struct MountPoint {
 struct Wanted {
   int like_fd = -1;    // >= 0: the kind of thing to make when nothing is there is that of this fd
   bool plain = false;  // an ordinary directory, no symbolic link on the way: procfs and sysfs
+  bool nofollow = false;  // a symbolic link at the end is the place itself; those on the way are followed, inside
 };
 // Errors: invalid (a link where none may be, a place inside /proc), those of mkdirat and mknodat.
 // Source: CVE-2019-19921, CVE-2023-27561, CVE-2023-28642, CVE-2025-54867 for `plain`.

@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "base/text.h"
 #include "rootfs/attributes.h"
+#include "rootfs/copied_link.h"
 #include "rootfs/id_map.h"
 #include "rootfs/rootfs.h"
 
@@ -56,11 +57,28 @@ Status check_proc_source(const UniqueFd& tree, const MountOp& op) {
   return Error{Kind::invalid, format_text("{} is no procfs and cannot be bound on /proc", quote(op.from))};
 }
 
+// With src-nofollow or copy-symlink. The kernel's own links (/proc/1/root), when they are mounted, lead past every
+// root; and what is found by the names of these directories is restricted there, not behind a link.
+Status check_link_source(const UniqueFd& tree, const MountOp& op) {
+  const auto info = TRY(sys::fstatfs(tree.get()));
+  if (op.source_nofollow && info.f_type == PROC_SUPER_MAGIC)
+    return Error{Kind::invalid, format_text("{} is a link of the kernel's, which leads out of the container", quote(op.from))}
+        .hint("take what it leads to as the source");
+  if (op.to != "/proc" && op.to != "/sys" && op.to != "/dev") return ok();
+  return Error{Kind::invalid, format_text("{} is a symbolic link, and {} must be an ordinary directory", quote(op.from), quote(op.to))}
+      .hint("take what it leads to as the source");
+}
+
 Result<UniqueFd> open_bind(const RootfsPlan& plan, const MountOp& op, const UniqueFd& userns) {
-  const unsigned flags = OPEN_TREE_CLONE | (op.recursive_bind ? static_cast<unsigned>(AT_RECURSIVE) : 0U);
+  const bool nofollow = op.copy_link || op.source_nofollow;
+  const unsigned flags = OPEN_TREE_CLONE | (op.recursive_bind ? static_cast<unsigned>(AT_RECURSIVE) : 0U) |
+                         (nofollow ? static_cast<unsigned>(AT_SYMLINK_NOFOLLOW) : 0U);
   auto opened = sys::open_tree(AT_FDCWD, op.from, flags);
   if (!opened.has_value()) return explain_source(std::move(opened).error(), op);
   auto tree = std::move(opened).value();
+  const bool link = nofollow ? TRY(is_link(tree)) : false;
+  if (link) TRY(check_link_source(tree, op));
+  if (link && op.copy_link) return tree;
   TRY(check_proc_source(tree, op));
   // The clone of a shared mount is a peer of the host's. A user namespace must not be one: what is
   // mounted in it would appear on the host. Source: man 7 mount_namespaces, "Restrictions".

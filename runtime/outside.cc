@@ -47,6 +47,13 @@ class Look {
  public:
   Look(RootDir root, MountTable table) : root_{std::move(root)}, table_{std::move(table)} {}
 
+  // closed: nothing is there
+  Result<UniqueFd> open_unfollowed(const std::string& path) const {
+    auto place = root_.open_path(path, O_NOFOLLOW);
+    if (!place.has_value() && place.error().kind() == Kind::not_found) return UniqueFd{};
+    return place;
+  }
+
   // The mount whose root `path` is; nullptr when there is none, or nothing is there.
   Result<const Mounted*> find_mount(const std::string& path) const {
     const auto place = TRY(root_.find_path(path));
@@ -95,20 +102,45 @@ Status look_at_hierarchies(Look& look, const Mounted& base) {
   return ok();
 }
 
+// A copied link (copy-symlink) is no mount, and what it leads to may be another one.
+Result<bool> is_copied_link(const rootfs::MountOp& op, const UniqueFd& place) {
+  const auto here = sys::readlinkat(place.get(), "");
+  const auto source = sys::readlinkat(AT_FDCWD, op.from);
+  return here.has_value() && source.has_value() && here.value() == source.value();
+}
+
+// CRIU mounts by path: what is a link, or may stand on one, it would mount where the link leads.
+Status refuse_link_mount(const rootfs::MountOp& op, const UniqueFd& place) {
+  const bool mounted = TRY(sys::is_mount_root(place.get(), ""));
+  const auto info = TRY(sys::fstat(place.get()));
+  if (!mounted || S_ISDIR(info.st_mode) || !(S_ISLNK(info.st_mode) || op.place_nofollow)) return ok();
+  return Error{Kind::unsupported, format_text("{}: CRIU would follow a symbolic link at {}, which src-nofollow or dest-nofollow forbids", quote(op.pointer), quote(op.to))}
+      .hint("make the container without these options to checkpoint it");
+}
+
+Status look_at_bind(Look& look, const rootfs::MountOp& op, std::size_t index) {
+  if (op.speaks_of_links()) {
+    const auto place = TRY(look.open_unfollowed(op.to));
+    if (!place.is_open()) return ok();
+    const bool copied = op.copy_link ? TRY(is_copied_link(op, place)) : false;
+    if (copied) return ok();
+    TRY(refuse_link_mount(op, place));
+  }
+  const auto* mount = TRY(look.find_mount(op.to));
+  if (mount == nullptr) return ok();  // the container has unmounted it
+  TRY(look.add(*mount, mount_key(index)));
+  look.seen.outside.mounts.push_back(index);
+  look.seen.outside.destinations.push_back(op.to);
+  return ok();
+}
+
 Status look_at_mounts(Look& look, const rootfs::RootfsPlan& plan) {
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const auto& op = plan.mounts[i];
-    const bool is_hierarchies = is_cgroup_mount(op);
-    if (op.act != Act::bind && !is_hierarchies) continue;
+    if (op.act == Act::bind) TRY(look_at_bind(look, op, i));
+    if (!is_cgroup_mount(op)) continue;
     const auto* mount = TRY(look.find_mount(op.to));
-    if (mount == nullptr) continue;  // the container has unmounted it
-    if (is_hierarchies) {
-      TRY(look_at_hierarchies(look, *mount));
-      continue;
-    }
-    TRY(look.add(*mount, mount_key(i)));
-    look.seen.outside.mounts.push_back(i);
-    look.seen.outside.destinations.push_back(op.to);
+    if (mount != nullptr) TRY(look_at_hierarchies(look, *mount));
   }
   return ok();
 }

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "handshake.h"
 #include "rootfs/cgroup_mount.h"
+#include "rootfs/copied_link.h"
 #include "rootfs/devices.h"
 #include "rootfs/masked_paths.h"
 #include "rootfs/mount_points.h"
@@ -71,8 +72,13 @@ Status rehearse(const rootfs::RootfsPlan& plan) {
 
 Result<std::vector<Source>> open_sources(const rootfs::RootfsPlan& plan, const Outside& outside, const rootfs::HostHandles& handles) {
   std::vector<Source> sources;
-  for (std::size_t i = 0; i < outside.mounts.size(); ++i)
-    sources.push_back({.key = mount_key(outside.mounts[i]), .own = UniqueFd{}, .borrowed = handles.mount_sources[outside.sources[i]].get()});
+  for (std::size_t i = 0; i < outside.mounts.size(); ++i) {
+    const auto& source = handles.mount_sources[outside.sources[i]];
+    const auto& op = plan.mounts[outside.sources[i]];
+    const bool link = op.speaks_of_links() ? TRY(rootfs::is_link(source)) : false;
+    if (link) return Error{Kind::invalid, format_text("{}: {} is a symbolic link now, and was none when the image was made", quote(op.pointer), quote(op.from))};
+    sources.push_back({.key = mount_key(outside.mounts[i]), .own = UniqueFd{}, .borrowed = source.get()});
+  }
   for (const auto index : outside.masks) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(false, plan.mount_label))});
   for (const auto index : outside.masked_directories) sources.push_back({.key = mask_key(index), .own = TRY(rootfs::open_mask(true, plan.mount_label))});
   for (const auto index : outside.devices)

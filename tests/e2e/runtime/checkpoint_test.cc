@@ -146,6 +146,41 @@ TEST_CASE("CVE-2026-115520: a destination with \"]:\" is refused, by name or beh
   }
 }
 
+TEST_CASE("checkpoint: a copied link is no mount and is there after restore; mounts that CRIU would put elsewhere are refused") {
+  REQUIRE_CRIU();
+  Bench bench;
+  const auto outside = bench.path("outside");
+  const auto root = bench.path("root");
+  REQUIRE(bench.shell("mkdir " + outside + "; ln -s /data " + outside + "/link; cp -a " + busybox_rootfs() + " " + root).status.code == 0);
+  const auto writable = [&](oci::Spec& spec) {
+    spec.root->path = root;
+    spec.root->readonly = false;
+    spec.mounts.push_back(bind_with(outside, "/data", {"rw"}));
+  };
+  Counter counter{bench, [&](oci::Spec& spec) {
+                    writable(spec);
+                    spec.mounts.push_back(bind_with(outside + "/link", "/copied", {"copy-symlink"}));
+                  }};
+  const auto mounts = mounts_of(bench, counter.id);
+  REQUIRE_DONE(bench.husk({"checkpoint", "--image-path", counter.image, counter.id}));
+  REQUIRE_DONE(bench.husk({"delete", counter.id}));
+  REQUIRE_OK(sys::unlinkat(AT_FDCWD, root + "/copied"));
+  REQUIRE_DONE(bench.husk({"restore", "-d", "-b", counter.bundle, "--image-path", counter.image, counter.id}));
+  CHECK(mounts_of(bench, counter.id) == mounts);
+  check_ok(bench.husk({"exec", counter.id, "/bin/sh", "-c", "[ $(readlink /copied) = /data ] && touch /copied/x"}));
+  CHECK(path_exists(outside + "/x"));
+  const auto id = bench.id("nofollow");
+  const auto bundle = bench.shell_bundle("sleep 100", [&](oci::Spec& spec) {
+    writable(spec);
+    spec.mounts.push_back(bind_with(outside + "/link", "/bound", {"src-nofollow"}));
+  });
+  REQUIRE_DONE(bench.husk({"run", "-d", "-b", bundle, id}));
+  const auto done = bench.husk({"checkpoint", "--image-path", bench.path("image-nofollow"), id});
+  CHECK(done.status.code == 1);
+  CHECK_MESSAGE(contains(done.err, "CRIU would follow a symbolic link at \"/bound\""), done.err);
+  CHECK(bench.status(id) == "running");
+}
+
 TEST_CASE("CVE-2026-119101: a container that moves its mount points gets nothing writable that was not") {
   REQUIRE_CRIU();
   Bench bench;

@@ -183,6 +183,52 @@ TEST_CASE("mounts add: a user-namespaced container gets idmapped volumes and a t
   CHECK(scene.mounts("remove", "[" + tmpfs("/mapped") + "," + tmpfs("/plain") + "," + tmpfs("/box") + "]").status.code == 0);
 }
 
+TEST_CASE("copy-symlink, src-nofollow and dest-nofollow: in config.json as podman sends them, and in features") {
+  REQUIRE_E2E();
+  Scene scene{[](oci::Spec& spec) {
+    const auto volume = spec.root->path + "/../volume";
+    REQUIRE_OK(sys::symlinkat("file", AT_FDCWD, volume + "/link"));
+    REQUIRE_OK(sys::symlinkat("passwd", AT_FDCWD, spec.root->path + "/etc/alias"));
+    // podman run --mount type=bind,…,no-dereference
+    spec.mounts.push_back({.destination = "/new/copied", .type = "bind", .source = volume + "/link", .options = {"copy-symlink", "rbind", "rprivate"}});
+    spec.mounts.push_back({.destination = "/new/bound", .type = "bind", .source = volume + "/link", .options = {"bind", "src-nofollow"}});
+    spec.mounts.push_back({.destination = "/etc/alias", .type = "bind", .source = volume + "/file", .options = {"bind", "dest-nofollow"}});
+  }};
+  CHECK(scene.inside("readlink /new/copied; readlink /new/bound; cat /etc/alias; head -n 1 /etc/passwd | cut -c 1-5; for p in /new/copied /new/bound /etc/alias; do grep -c \" $p \" /proc/self/mountinfo; done") ==
+        "file\nfile\nhost\nroot:\n0\n1\n1\n");
+  const auto known = scene.bench.husk({"features"}).out;
+  for (const auto* option : {"\"copy-symlink\"", "\"src-nofollow\"", "\"dest-nofollow\""}) CHECK_MESSAGE(contains(known, option), known);
+}
+
+TEST_CASE("mounts add and remove: links are copied, mounted and mounted on as create does, all of them or none") {
+  REQUIRE_E2E();
+  Scene scene;
+  REQUIRE_OK(sys::symlinkat("file", AT_FDCWD, scene.bench.path("volume/link")));
+  REQUIRE_OK(sys::symlinkat("passwd", AT_FDCWD, scene.rootfs + "/etc/alias"));
+  const auto before = scene.mountinfo();
+  const auto one = [&](const char* source, const char* destination, const char* option) {
+    return std::string{R"({"destination":")"} + destination + R"(","type":"bind","source":")" + scene.bench.path("volume/") + source + R"(","options":["bind",")" + option + R"("]})";
+  };
+  const auto list = one("link", "/copied", "copy-symlink") + "," + one("link", "/bound", "src-nofollow") + "," + one("file", "/etc/alias", "dest-nofollow");
+  const auto failing = scene.mounts("add", "[" + list + "," + scene.volume("/etc/passwd") + "]");
+  CHECK(failing.status.code == 1);
+  CHECK(scene.mountinfo() == before);
+  CHECK(scene.inside("readlink /copied") == "");
+  const auto added = scene.mounts("add", "[" + list + "]");
+  REQUIRE_MESSAGE(added.status.code == 0, added.err);
+  CHECK(scene.inside("readlink /copied; readlink /bound; cat /etc/alias") == "file\nfile\nhost\n");
+  const auto other = scene.mounts("add", "[" + one("link", "/etc/passwd", "copy-symlink") + "]");
+  CHECK_MESSAGE(contains(other.err, "and no symbolic link is there already"), other.err);
+  // The second fails, so the mounted link comes back: onto its own place.
+  const auto refused = scene.mounts("remove", R"([{"destination":"/bound"},{"destination":"/bound"}])");
+  CHECK(refused.status.code == 1);
+  CHECK(scene.inside("readlink /bound") == "file\n");
+  const auto removed = scene.mounts("remove", R"([{"destination":"/bound"},{"destination":"/etc/alias"}])");
+  CHECK_MESSAGE(removed.status.code == 0, removed.err);
+  CHECK(scene.mountinfo() == before);
+  CHECK(scene.inside("readlink /etc/alias; readlink /copied") == "passwd\nfile\n");
+}
+
 TEST_CASE("mounts add: links of a hostile container that change all the time never lead to the host") {
   REQUIRE_E2E();
   Scene scene;

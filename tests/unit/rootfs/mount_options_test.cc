@@ -50,7 +50,8 @@ constexpr PropagationRow kPropagations[] = {
 
 constexpr const char* kSuperblock[] = {"async", "dirsync", "lazytime", "mand", "nolazytime", "nomand", "sync"};
 constexpr const char* kNoEffect[] = {"defaults", "iversion", "loud", "noiversion", "silent"};
-constexpr const char* kSpecial[] = {"bind", "idmap", "rbind", "remount", "ridmap", "tmpcopyup"};
+constexpr const char* kSpecial[] = {"bind",   "copy-symlink", "dest-nofollow", "idmap",    "rbind",
+                                    "remount", "ridmap",       "src-nofollow",  "tmpcopyup"};
 
 bool changes_nothing(const MountOptions& options) {
   return !options.bind && !options.remount && !options.copy_up && !options.id_map && options.attributes_set == 0 &&
@@ -127,6 +128,16 @@ TEST_CASE("config.md#linux-mount-options: bind, rbind, remount, tmpcopyup, idmap
   CHECK(!parsed({"idmap"}).id_map_recursive);
   CHECK(parsed({"ridmap"}).id_map);
   CHECK(parsed({"ridmap"}).id_map_recursive);
+}
+
+TEST_CASE("crun's options for links: copy-symlink, src-nofollow, dest-nofollow") {
+  CHECK(parsed({"copy-symlink"}).copy_link);
+  CHECK(parsed({"src-nofollow"}).source_nofollow);
+  CHECK(parsed({"dest-nofollow"}).place_nofollow);
+  const auto none = parsed({"bind"});
+  CHECK(!(none.copy_link || none.source_nofollow || none.place_nofollow));
+  const auto both = parsed({"bind,src-nofollow", "dest-nofollow"});
+  CHECK((both.source_nofollow && both.place_nofollow && !both.copy_link && both.data.empty()));
 }
 
 TEST_CASE("features.md#mount-options: the list names every option once, and the tests above cover each") {

@@ -102,6 +102,25 @@ TEST_CASE("tmpcopyup and idmap are refused where they cannot work") {
   CHECK(contains(refused({.destination = "/a", .type = "tmpfs", .source = "t", .options = {"idmap"}}), "only bind mounts"));
 }
 
+TEST_CASE("copy-symlink, src-nofollow and dest-nofollow: for binds, and copy-symlink alone") {
+  CHECK(planned({.destination = "/a", .type = "bind", .source = "/s", .options = {"copy-symlink"}}).copy_link);
+  const auto both = planned({.destination = "/a", .source = "/s", .options = {"rbind", "src-nofollow", "dest-nofollow"}});
+  CHECK((both.source_nofollow && both.place_nofollow && !both.copy_link && both.speaks_of_links()));
+  CHECK(!planned({.destination = "/a", .type = "bind", .source = "/s"}).speaks_of_links());
+  for (const auto* other : {"src-nofollow", "dest-nofollow"}) {
+    CAPTURE(other);
+    const auto text = refused({.destination = "/a", .type = "bind", .source = "/s", .options = {other, "copy-symlink"}});
+    CHECK_MESSAGE(contains(text, "\"/mounts/3\": mount on \"/a\": \"copy-symlink\" and \"" + std::string{other} + "\" exclude each other (hint: "), text);
+  }
+  for (const auto* option : {"copy-symlink", "src-nofollow", "dest-nofollow"}) {
+    CAPTURE(option);
+    const auto named = "option \"" + std::string{option} + "\" works on bind mounts only (hint: ";
+    CHECK(contains(refused({.destination = "/a", .type = "tmpfs", .source = "t", .options = {option}}), named));
+    CHECK(contains(refused({.destination = "/a", .type = "cgroup2", .source = "c", .options = {option}}), named));
+    CHECK(contains(refused({.destination = "/a", .options = {"remount", "bind", option}}), named));
+  }
+}
+
 TEST_CASE("remount: with bind only the flags, without it the file system too") {
   const auto flags = planned({.destination = "/a", .options = {"remount", "bind", "ro", "sync"}});
   CHECK(flags.act == Act::remount);
