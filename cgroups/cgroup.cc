@@ -2,6 +2,8 @@
 
 #include <linux/magic.h>
 
+#include <algorithm>
+
 #include "base/format.h"
 #include "base/sys.h"
 #include "cgroups/control_file.h"
@@ -45,6 +47,11 @@ class NoCgroup final : public Cgroup {
 }  // namespace
 
 Status Cgroup::thaw_killed() { return TRY(is_frozen()) ? thaw() : ok(); }
+
+bool Cgroup::has_lost(pid_t process) {
+  const auto found = processes();
+  return found.has_value() && !std::ranges::binary_search(found.value(), process);
+}
 
 Version host_version() {
   const auto mount = sys::openat(AT_FDCWD, v2::kMount, O_PATH | O_DIRECTORY);

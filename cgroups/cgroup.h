@@ -46,7 +46,7 @@ struct Plan {
   Version version = Version::v2;
   std::string path;                          // "/kubepods/pod1/abc"; absolute below the mount
   std::vector<ControlFile> files;            // v1: "memory/memory.limit_in_bytes" (controller first)
-  std::vector<oci::DeviceRule> device_rules; // in order; always begins with deny-all
+  std::vector<oci::DeviceRule> device_rules; // in order; begins with deny-all. Empty: none are applied
   std::vector<oci::DeviceRule> replaced_rules;  // update: those in force, when device_rules take their place; else empty
   bool check_memory_usage = false;           // update: refuse a memory limit below the usage
   std::optional<systemd::ScopePlan> scope;   // Driver::systemd; `path` is what it should become
@@ -104,6 +104,8 @@ class Cgroup {
   virtual Status thaw_killed();
   virtual Status kill_all(int signal) = 0;           // recursive; SIGKILL is race-free
   virtual Result<std::vector<pid_t>> processes() = 0;  // recursive
+  // Somebody has moved `process` out of what freeze() and kill_all() reach. False where nothing tells.
+  virtual bool has_lost(pid_t process);
   // update: writes plan.files, then puts plan.device_rules in the place of plan.replaced_rules, if there are any.
   // On failure everything written before gets its earlier value back.
   virtual Status apply(const Plan& plan) = 0;

@@ -66,7 +66,50 @@ void restore(const std::vector<Written>& written) {
   for (const auto& target : refused) (void)write_once(target);
 }
 
+std::string directory_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+// The nearest cgroup above with a quota of its own: nobody below may have a larger part of its period.
+// Source: tg_cfs_schedulable_down() in kernel/sched/core.c.
+std::string quota_above(const std::string& path) {
+  for (auto parent = directory_of(directory_of(path)); path_exists(parent + "/cpu.cfs_quota_us"); parent = directory_of(parent)) {
+    const auto quota = read_number(parent + "/cpu.cfs_quota_us");
+    if (quota != 0)
+      return format_text("{} above has {} of {} microseconds: choose no larger share of the period", parent, quota,
+                         read_number(parent + "/cpu.cfs_period_us"));
+  }
+  return "";
+}
+
+// What the parent has of processors or memory nodes. Source: cgroup-v1/cpusets.rst; cgroup-v2.rst, "Cpuset".
+std::string numbers_above(const Target& target) {
+  const auto parent = directory_of(directory_of(target.path));
+  const auto file = file_name(target.path);
+  for (const auto& name : {file + ".effective", file == "cpuset.cpus" ? std::string{"cpuset.effective_cpus"} : std::string{"cpuset.effective_mems"}, file}) {
+    const auto have = read_text(format_text("{}/{}", parent, name));
+    if (!trim(have).empty()) return format_text("requested {}, available here {}", target.value, trim(have));
+  }
+  return "";
+}
+
+// A reason that the file's own value or place tells; "" when none does.
+std::string special_hint(int refused, const Target& target) {
+  const auto name = file_name(target.path);
+  const bool is_value = refused == EINVAL || refused == ERANGE || refused == EACCES;
+  if (is_value && name.starts_with("cpu.cfs_")) return quota_above(target.path);
+  if (is_value && (name == "cpuset.cpus" || name == "cpuset.mems")) {
+    auto numbers = numbers_above(target);
+    if (!numbers.empty() && refused == EACCES) numbers += "; the parent's cpuset must have all, and cgroups below may use no others";
+    return numbers;
+  }
+  if (refused == EOPNOTSUPP && (name.ends_with("weight_device") || name == "io.bfq.weight"))
+    return "BFQ is not the I/O scheduler of this device: write bfq to /sys/block/NAME/queue/scheduler, or leave the weight out";
+  if (refused == EBUSY && name == "memory.limit_in_bytes")
+    return format_text("{} bytes are in use and could not be given back, the new limit is {}", read_number(directory_of(target.path) + "/memory.usage_in_bytes"), target.value);
+  return "";
+}
+
 Error refusal(Error error, const Target& target) {
+  if (auto hint = special_hint(error.os_errno(), target); !hint.empty()) error = std::move(error).hint(std::move(hint));
   auto explained = explain(std::move(error), target.path);
   return target.field.empty() ? explained : std::move(explained).during(pointer_of(target.field));
 }
@@ -133,6 +176,7 @@ Error explain(Error error, const std::string& path) {
       if (controller == "cpuset")  // Source: validate_change() in the kernel's cpuset.c
         return std::move(error).as(Kind::invalid).hint("the parent's cpuset has not all of these processors or memory nodes, "
                                                        "or a cgroup below uses others");
+      if (controller == "devices") return std::move(error).hint("the kernel takes device rules from the host's root alone; leave them out");
       return std::move(error).hint("no permission in this part of the cgroup hierarchy; it needs CAP_SYS_ADMIN: run "
                                    "as root with all capabilities, or use a path below a cgroup delegated to this user");
     case EBUSY:

@@ -22,6 +22,10 @@ std::optional<FrozenParent> find_above(const std::string& mount, const std::stri
   return std::nullopt;
 }
 
+std::optional<FrozenParent> find_above_v1(const std::string& mount, const std::string& path) {
+  return find_above(mount, path, "freezer.self_freezing", "write THAWED to its freezer.state");
+}
+
 // Source: cgroup-v2.rst, cgroup.freeze; cgroup-v1/freezer-subsystem.rst, freezer.self_freezing.
 std::optional<FrozenParent> find_frozen_parent(const std::string& path, Version version) {
   constexpr const char* kThawV2 = "write 0 to its cgroup.freeze";
@@ -30,7 +34,7 @@ std::optional<FrozenParent> find_frozen_parent(const std::string& path, Version 
   if (!hierarchies.has_value()) return std::nullopt;
   std::optional<FrozenParent> found;
   if (const auto* freezer = v1::find_hierarchy(hierarchies.value(), "freezer"))
-    found = find_above(freezer->mount, path, "freezer.self_freezing", "write THAWED to its freezer.state");
+    found = find_above_v1(freezer->mount, path);
   const auto* unified = v1::find_hierarchy(hierarchies.value(), v1::kUnified);
   if (!found.has_value() && unified != nullptr) found = find_above(unified->mount, path, "cgroup.freeze", kThawV2);
   return found;
@@ -47,6 +51,12 @@ Error frozen_error(const std::optional<FrozenParent>& parent, const std::string&
 Status check_parents_thawed(const std::string& path, Version version) {
   const auto parent = find_frozen_parent(path, version);
   return parent.has_value() ? Status{frozen_error(parent, path)} : ok();
+}
+
+Status check_kill_arrives(const std::string& path, Version version) {
+  const auto directory = version == Version::v1 ? find_freezer(path, version) : std::nullopt;
+  if (!directory.has_value() || trim(read_text(*directory + "/freezer.parent_freezing")) != "1") return ok();
+  return frozen_error(find_above_v1(directory->substr(0, directory->size() - path.size()), path), path);
 }
 
 Error below_frozen(const std::string& path, Version version) { return frozen_error(find_frozen_parent(path, version), path); }

@@ -1,6 +1,7 @@
 #include "cgroups/tree.h"
 
 #include <dirent.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 
 #include <algorithm>
@@ -110,12 +111,24 @@ std::string find_path_of(pid_t process) {
   return "";
 }
 
+// Nothing when it is.
+std::optional<Error> check_in_sight(const std::string& mount) {
+  const auto root = sys::openat(AT_FDCWD, mount, O_PATH);
+  const auto info = root.has_value() ? sys::fstatfs(root.value().get()) : root.error();
+  if (info.has_value() && (info.value().f_type == CGROUP_SUPER_MAGIC || info.value().f_type == CGROUP2_SUPER_MAGIC)) return std::nullopt;
+  return Error{Kind::unsupported, format_text("{} is a cgroup hierarchy in /proc/self/mountinfo, but another mount hides it", quote(mount))}.hint(
+      "unmount what lies over it (findmnt shows the order), or use --cgroup-manager disabled");
+}
+
 Status make_cgroup(const std::string& mount, const std::string& path, std::vector<std::string>& made) {
   const auto directory = mount + path;
   auto done = sys::mkdirat(AT_FDCWD, directory, kMode);
   for (int attempt = 0; attempt < kAttempts && !done.has_value() && done.error().os_errno() == ENOENT; ++attempt) {
     const auto parents = make_parents(mount, path, made);
-    if (!parents.has_value()) return explain(parents.error(), directory);
+    if (!parents.has_value()) {
+      auto hidden = check_in_sight(mount);
+      return hidden.has_value() ? *std::move(hidden) : explain(parents.error(), directory);
+    }
     done = sys::mkdirat(AT_FDCWD, directory, kMode);
   }
   if (!done.has_value()) {

@@ -10,6 +10,7 @@
 #include "base/rollback.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/pids_limit.h"
 #include "checkpoint.h"
 #include "console.h"
 #include "container.h"
@@ -239,7 +240,9 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
                          .preserve_fds = options.preserve_fds,
                          .listen_fds = options.listen_fds,
                          .close_in_child = ours_alone(directory, console, proxy)};
-  auto init = TRY(clone_init(input, undo));
+  auto cloned = clone_init(input, undo);
+  if (!cloned.has_value()) return cgroups::explain_no_process(std::move(cloned).error(), plan.cgroup.path, plan.cgroup.version);
+  auto init = std::move(cloned).value();
   record.init = TRY(process_ref(init.pid));
   TRY(join_rdt(record.rdt, init.pid));
   TRY(directory.write(record));

@@ -9,6 +9,7 @@
 #include "base/rollback.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "cgroups/pids_limit.h"
 #include "cgroups/tree.h"
 #include "console.h"
 #include "container.h"
@@ -225,7 +226,9 @@ Result<int> exec_in_container(const StateStore& store, const ExecOptions& option
   const auto console = TRY(connect_console(process.terminal, options.console_socket, options.pidfd_socket));
   std::optional<Foreground> foreground;
   if (!options.detach) foreground = TRY(Foreground::create(false));
-  auto started = TRY(start_exec(target, plan, options, console));
+  auto begun = start_exec(target, plan, options, console);
+  if (!begun.has_value()) return cgroups::explain_no_process(std::move(begun).error(), target.record.cgroup_path, target.record.cgroup_version);
+  auto started = std::move(begun).value();
   if (!foreground.has_value()) return 0;
   return foreground->wait(started.pid, started.pidfd, std::move(started.terminal));
 }

@@ -54,9 +54,13 @@ bool has_writable_cgroup(const oci::Spec& spec) {
 Result<cgroups::Plan> plan_cgroup(const oci::Spec& spec, const std::string& id, cgroups::Driver driver) {
   const bool unnamed = spec.linux.cgroups_path.empty() && driver == cgroups::Driver::cgroupfs;
   const auto path = unnamed ? find_delegated_cgroup(id) : spec.linux.cgroups_path;
-  return cgroups::make_plan(path, spec.linux.resources, id, driver,
-                            {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
-                             .annotations = spec.annotations});
+  auto plan = TRY(cgroups::make_plan(path, spec.linux.resources, id, driver,
+                                     {.manager = is_rootless() ? cgroups::systemd::Manager::user : cgroups::systemd::Manager::system,
+                                      .annotations = spec.annotations}));
+  // The kernel takes device rules of v1 from the host's root alone; a filter of v2 is tried (restrict_devices).
+  // Source: devcgroup_update_access() in security/device_cgroup.c.
+  if (plan.version == cgroups::Version::v1 && driver == cgroups::Driver::cgroupfs && is_in_user_namespace()) plan.device_rules.clear();
+  return plan;
 }
 
 Result<ContainerPlan> make_container_plan(const oci::Spec& spec, const CreateOptions& options,

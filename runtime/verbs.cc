@@ -92,6 +92,19 @@ Status kill_whole_cgroup(const Record& record, int signal, bool stopped) {
   return cgroup->kill_all(signal);
 }
 
+// Somebody moved it out by hand: what is done to the cgroup does not reach it.
+bool has_left_its_cgroup(const Record& record) {
+  const auto cgroup = open_cgroup(record);
+  return cgroup.has_value() && cgroup.value()->has_lost(record.init.pid);
+}
+
+// kill has done its part; the caller may wait for the end.
+void warn_if_held(const Record& record, int signal) {
+  if (signal != SIGKILL) return;
+  const auto arrives = cgroups::check_kill_arrives(record.cgroup_path, record.cgroup_version);
+  if (!arrives.has_value()) log::warning(Error{arrives.error()}.during("the container ends only after a thaw").to_string());
+}
+
 // Hooks of a container whose saved configuration cannot be read any more are lost; the rest is not.
 oci::Hooks saved_hooks(const ContainerDir& directory, const Record& record) {
   if (!record.has_late_hooks) return {};
@@ -214,8 +227,11 @@ Status kill_container(const StateStore& store, const KillOptions& options) {
     // Others than SIGKILL are sent while nobody can fork, and a pause must not come between. A hook of a
     // start that holds the lock may be who sends the signal: it is not waited for.
     if (options.signal != SIGKILL) (void)directory.try_lock();
+    const bool has_left = init.has_value() && has_left_its_cgroup(record.value());
     TRY(kill_whole_cgroup(record.value(), options.signal, !init.has_value()));
+    if (has_left) (void)sys::pidfd_send_signal(init->get(), options.signal);  // may be over meanwhile
     thaw_for_kill(record.value(), options.signal);
+    warn_if_held(record.value(), options.signal);
     return ok();
   }
   if (!init.has_value()) return not_running();
@@ -223,12 +239,14 @@ Status kill_container(const StateStore& store, const KillOptions& options) {
   if (!sent.has_value() && sent.error().os_errno() == ESRCH) return not_running();
   if (!sent.has_value()) return sent;
   thaw_for_kill(record.value(), options.signal);
+  warn_if_held(record.value(), options.signal);
   return ok();
 }
 
 Status destroy(const ContainerDir& directory, const Record& record, const oci::Hooks& hooks) {
   const auto init = TRY(open_alive(record.init));
   if (init.has_value()) {
+    TRY(cgroups::check_kill_arrives(record.cgroup_path, record.cgroup_version));
     auto sent = sys::pidfd_send_signal(init->get(), SIGKILL);
     if (!sent.has_value() && sent.error().os_errno() != ESRCH) return sent;
     thaw_for_kill(record, SIGKILL);
@@ -273,6 +291,10 @@ Status pause_container(const StateStore& store, const ContainerId& id) {
   if (!next(opened.phase, Event::pause).has_value())
     return wrong_state(format_text("container not running or created: {}", name_of(opened.phase)));
   const auto cgroup = TRY(open_cgroup(opened.record));
+  if (cgroup->has_lost(opened.record.init.pid))
+    return wrong_state(format_text("process {}, the container's first, is not in its cgroup {} any more: somebody moved it",
+                                   opened.record.init.pid, quote(cgroup->path())))
+        .hint("move it back (write its pid to cgroup.procs there), or husk kill the container");
   TRY(cgroup->freeze().during("freeze cgroup"));
   if (TRY(open_alive(opened.record.init)).has_value()) return ok();
   (void)cgroup->thaw();  // it ended meanwhile; who is left of a shared pid namespace goes on

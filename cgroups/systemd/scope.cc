@@ -75,6 +75,7 @@ class Scope final : public Cgroup {
   Status thaw_killed() override { return inner().thaw_killed(); }
   Status kill_all(int signal) override { return inner().kill_all(signal); }
   Result<std::vector<pid_t>> processes() override { return inner().processes(); }
+  bool has_lost(pid_t process) override { return inner().has_lost(process); }
   Status apply(const Plan& plan) override;
   Status delegate(uid_t uid, gid_t gid) override { return inner().delegate(uid, gid); }
   // A user's systemd has no right to load filters, and a user none to make device nodes.

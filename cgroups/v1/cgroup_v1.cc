@@ -69,6 +69,7 @@ class CgroupV1 final : public Cgroup {
   Result<bool> is_frozen() override;
   Status kill_all(int signal) override;
   Result<std::vector<pid_t>> processes() override;
+  bool has_lost(pid_t process) override { return unified_ != nullptr ? unified_->has_lost(process) : Cgroup::has_lost(process); }
   Status apply(const Plan& plan) override;
   Status delegate(uid_t, gid_t) override { return ok(); }  // handing v1 to a container is not safe
   Status restrict_devices(const Plan&) override { return ok(); }  // create has written them
@@ -256,6 +257,7 @@ Status CgroupV1::remove_directories() {
 }
 
 Status CgroupV1::empty_and_remove() {
+  TRY(check_kill_arrives(path_, Version::v1));
   Status done = ok();
   for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
     std::vector<pid_t> left;

@@ -110,6 +110,7 @@ void add_difference(std::vector<ControlFile>& files, const List& wide, const Lis
 }  // namespace
 
 Result<std::vector<ControlFile>> device_files(const std::vector<oci::DeviceRule>& rules) {
+  if (rules.empty()) return std::vector<ControlFile>{};
   const auto list = TRY(list_of(rules));
   if (list.allows && list.exceptions.empty()) return std::vector<ControlFile>{};  // a new cgroup has what its parent has
   return files_of(list);

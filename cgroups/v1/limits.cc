@@ -96,6 +96,15 @@ void add_rest(Files& files, const oci::Resources& resources) {
              format_text("{} {}", network.priorities[i].name, network.priorities[i].priority));
 }
 
+// The kernel makes the nearest one of another number and does not say so. Source: MIN_SHARES in kernel/sched/sched.h.
+Status check_shares(const std::optional<oci::CpuLimits>& cpu) {
+  constexpr std::uint64_t kLeast = 2;
+  constexpr std::uint64_t kMost = 262144;
+  const auto shares = cpu.has_value() ? cpu->shares.value_or(0) : 0;
+  if (shares == 0 || (shares >= kLeast && shares <= kMost)) return ok();
+  return resource_error(Kind::invalid, "cpu/shares", format_text("{} is not from {} to {}, as cgroup v1 has it", shares, kLeast, kMost));
+}
+
 }  // namespace
 
 Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources) {
@@ -103,6 +112,7 @@ Result<std::vector<ControlFile>> limit_files(const oci::Resources& resources) {
     return resource_error(Kind::unsupported, format_text("unified/{}", resources.unified.front().first),
                           "this host uses cgroup v1")
         .hint("\"unified\" names cgroup v2 files; boot with systemd.unified_cgroup_hierarchy=1");
+  TRY(check_shares(resources.cpu));
   Files files;
   if (resources.memory.has_value()) add_memory(files, *resources.memory);
   if (resources.cpu.has_value()) add_cpu(files, *resources.cpu);

@@ -145,6 +145,78 @@ TEST_CASE("a frozen cgroup above: create is refused before anything is made, res
   if (path_exists("/sys/fs/cgroup/freezer")) check_below_frozen(Hierarchy::native, "/sys/fs/cgroup/freezer");
 }
 
+TEST_CASE("cgroup v1: below a frozen cgroup delete --force says at once who holds the container, and does nothing by halves") {
+  REQUIRE_E2E();
+  if (!path_exists("/sys/fs/cgroup/freezer")) HUSK_SKIP("needs the cgroup v1 controller freezer in /sys/fs/cgroup/freezer");
+  Bench bench;
+  const auto before = bench.world();
+  const auto id = bench.id();
+  const auto above = "/husk-e2e/" + bench.id("frozen");
+  {
+    const FrozenParent parent{bench, "/sys/fs/cgroup/freezer", above};
+    const auto bundle = bench.bundle({"/bin/sleep", "1000"}, [&](oci::Spec& spec) { spec.linux.cgroups_path = above + "/leaf"; });
+    REQUIRE(bench.husk({"run", "-d", "-b", bundle, id}).status.code == 0);
+    const auto pid = bench.pid(id);
+    parent.set(true);
+    check_refused(bench.husk({"delete", "--force", id}), {above + "\", above the container's, is frozen", "write THAWED to its freezer.state"});
+    CHECK_FALSE(contains(read_file(format_text("/proc/{}/status", pid)).value(), "SigPnd:\t0000000000000100"));
+    CHECK_FALSE(contains(read_file(format_text("/proc/{}/status", pid)).value(), "ShdPnd:\t0000000000000100"));
+    const auto killed = bench.husk({"kill", id, "KILL"});
+    CHECK(killed.status.code == 0);
+    CHECK_MESSAGE(contains(killed.err, "ends only after a thaw"), killed.err);
+    CHECK_MESSAGE(contains(killed.err, above), killed.err);
+    parent.set(false);
+    CHECK(bench.husk({"delete", "--force", id}).status.code == 0);
+  }
+  CHECK_WORLD(bench, before);
+}
+
+TEST_CASE("a first process that was moved out of its cgroup: pause refuses, kill --all reaches it all the same") {
+  REQUIRE_E2E();
+  for (const auto hierarchy : kBoth) {
+    Bench bench{hierarchy};
+    const auto before = bench.world();
+    const auto id = start_sleep(bench);
+    const auto pid = std::to_string(bench.pid(id));
+    const auto path = cgroup_of(bench, id);
+    const auto moved = bench.shell("for d in $(find /sys/fs/cgroup/ -type d -path '*" + path + "'); do echo " + pid + " > ${d%" + path + "}/cgroup.procs || exit 1; done");
+    REQUIRE_MESSAGE(moved.status.code == 0, moved.err);
+    check_refused(bench.husk({"pause", id}), {"process " + pid, path, "somebody moved it"});
+    CHECK(bench.status(id) == "running");
+    CHECK(bench.husk({"kill", "--all", id, "KILL"}).status.code == 0);
+    CHECK(eventually([&] { return bench.status(id) == "stopped"; }));
+    CHECK(bench.husk({"delete", id}).status.code == 0);
+    CHECK_WORLD(bench, before);
+  }
+}
+
+TEST_CASE("no more pids: exec and create name the limit, its cgroup and the numbers") {
+  REQUIRE_E2E();
+  if (!path_exists("/sys/fs/cgroup/pids")) HUSK_SKIP("needs the cgroup v1 controller pids in /sys/fs/cgroup/pids");
+  Bench bench;
+  const auto before = bench.world();
+  const auto id = bench.id();
+  const auto bundle = bench.bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) { spec.linux.resources.pids_limit = 1; });
+  REQUIRE(bench.husk({"run", "-d", "-b", bundle, id}).status.code == 0);
+  check_refused(bench.husk({"exec", id, "/bin/true"}), {"clone3(", "pids.max of ", cgroup_of(bench, id), "is reached: 1 of 1 in use", "--pids-limit"});
+  CHECK(bench.husk({"update", "--pids-limit", "10", id}).status.code == 0);
+  CHECK(bench.husk({"exec", id, "/bin/true"}).status.code == 0);
+  CHECK(bench.husk({"delete", "--force", id}).status.code == 0);
+  CHECK_WORLD(bench, before);
+}
+
+TEST_CASE("a mount over the cgroup hierarchies: the error says so, and that no controller is missing") {
+  REQUIRE_E2E();
+  if (!path_exists("/sys/fs/cgroup/pids")) HUSK_SKIP("needs cgroup v1 in /sys/fs/cgroup");
+  Bench bench;
+  const auto before = bench.world();
+  const auto bundle = bench.bundle({"/bin/true"}, [](oci::Spec& spec) { spec.linux.cgroups_path.clear(); });
+  const auto done = bench.shell("exec unshare -m --propagation private sh -c 'mount -t tmpfs none /sys/fs/cgroup; exec " + husk_binary() + " --root " +
+                                bench.root() + " run -b " + bundle + " " + bench.id() + "'");
+  check_refused(done, {"in /proc/self/mountinfo, but another mount hides it", "unmount what lies over it", "--cgroup-manager disabled"});
+  CHECK_WORLD(bench, before);
+}
+
 TEST_CASE("cgroup v1: who is in the v1 freezer by somebody's hand is paused: exec is refused, resume ends it") {
   REQUIRE_E2E();
   if (!path_exists("/sys/fs/cgroup/freezer")) HUSK_SKIP("needs the cgroup v1 controller freezer in /sys/fs/cgroup/freezer");

@@ -210,8 +210,35 @@ TEST_CASE("a limit that the kernel refuses is an error that names field and file
     const auto below = create(plan_of(Version::v1, path + "/below", {.cpu = oci::CpuLimits{.cpus = "1"}}));
     CHECK_FALSE(below.has_value());
     if (!below.has_value()) CHECK(below.error().to_string().find("the parent's cpuset") != std::string::npos);
+    if (!below.has_value()) CHECK(below.error().to_string().find("requested 1, available here 0") != std::string::npos);
   }
   CHECK_OK(cgroup->remove());
+}
+
+TEST_CASE("a limit that the kernel refuses: the hint has the numbers of the parent, of the usage, and BFQ's name (cgroup v1)") {
+  NEEDS_V1("memory");
+  const auto path = own_path();
+  auto parent = make(plan_of(Version::v1, path, {.cpu = oci::CpuLimits{.quota = 20000, .period = 100000}}));
+  const auto says = [&](const oci::Resources& resources, std::initializer_list<std::string> texts) {
+    const auto made = create(plan_of(Version::v1, path + "/below", resources));
+    REQUIRE_FALSE(made.has_value());
+    const auto text = made.error().to_string();
+    CAPTURE(text);
+    for (const auto& part : texts) CHECK(text.find(part) != std::string::npos);
+  };
+  says({.cpu = oci::CpuLimits{.quota = 50000, .period = 100000}}, {path + " above has 20000 of 100000 microseconds"});
+  says({.cpu = oci::CpuLimits{.cpus = "0-4095"}}, {"requested 0-4095, available here "});
+  auto child = start_inside(*parent, sleep_for_ever);
+  const auto usage = place("memory", path) + "/memory.usage_in_bytes";
+  if (text_of(usage) != "0") {
+    const auto changed = parent->apply(plan_of(Version::v1, path, {.memory = oci::MemoryLimits{.limit = 1}}));
+    if (!changed.has_value()) {  // the kernel may find everything to give back
+      const auto text = changed.error().to_string();
+      CAPTURE(text);
+      CHECK(text.find("bytes are in use and could not be given back, the new limit is 1") != std::string::npos);
+    }
+  }
+  CHECK_OK(parent->remove());
 }
 
 TEST_CASE("an update that the kernel refuses at any file leaves every limit as it was (cgroup v1)") {

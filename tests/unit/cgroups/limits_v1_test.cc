@@ -34,6 +34,16 @@ TEST_CASE("config-linux.md#allowed-device-list: a number below -1 is no wildcard
       }
 }
 
+TEST_CASE("cgroup v1: shares that the kernel would clamp in silence are refused with their range") {
+  for (const std::uint64_t shares : {2U, 262144U}) CHECK_OK(make_plan_for(Version::v1, "/a", {.cpu = oci::CpuLimits{.shares = shares}}, "id", Driver::cgroupfs));
+  for (const std::uint64_t shares : {1U, 262145U}) {
+    const auto plan = make_plan_for(Version::v1, "/a", {.cpu = oci::CpuLimits{.shares = shares}}, "id", Driver::cgroupfs);
+    REQUIRE_FALSE(plan.has_value());
+    CHECK(plan.error().to_string().find("\"/linux/resources/cpu/shares\"") != std::string::npos);
+    CHECK(plan.error().to_string().find("from 2 to 262144") != std::string::npos);
+  }
+}
+
 TEST_CASE("cgroup v1: memory is set before memory + swap, and raised to none after it") {
   CHECK(files_of({.memory = oci::MemoryLimits{.limit = 100, .swap = 200}}) ==
         Files{{"memory/memory.limit_in_bytes", "100"}, {"memory/memory.memsw.limit_in_bytes", "200"}});
