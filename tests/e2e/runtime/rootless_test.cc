@@ -191,3 +191,23 @@ TEST_CASE("rootless: limits are applied where the controller is delegated, and r
     CHECK_MESSAGE(contains(refused.err, "not delegated to us"), refused.err);
   }
 }
+
+TEST_CASE("rootless: a part of cgroup v1 that is the user's: limits are applied, device rules are not, nothing is left") {
+  REQUIRE_PLAIN_USER();
+  if (!path_exists("/sys/fs/cgroup/pids") || !path_exists("/sys/fs/cgroup/devices")) HUSK_SKIP("needs cgroup v1 in /sys/fs/cgroup");
+  Bench bench;
+  const auto part = "/" + bench.id("user");
+  const auto parts = "/sys/fs/cgroup/*" + part;
+  const auto own = "for m in /sys/fs/cgroup/*/; do d=$m" + part + "; mkdir $d\nfor f in cpus mems; do [ ! -e $d/cpuset.$f ] || cat $m/cpuset.$f >$d/cpuset.$f; done\ndone\n"
+                   "[ ! -d /sys/fs/cgroup/unified ] || { mkdir /sys/fs/cgroup/unified" + part + "/session; echo 0 >/sys/fs/cgroup/unified" + part + "/session/cgroup.procs; }\n"
+                   "chown -R " + kUser + ":" + kUser + " " + parts + "\n";
+  const auto script = "husk run -d -b b one >/dev/null 2>err; echo status $?; cat err; cat /sys/fs/cgroup/pids" + part + "/leaf/pids.max\n"
+                      "cmp /sys/fs/cgroup/devices" + part + "/leaf/devices.list /sys/fs/cgroup/devices" + part + "/devices.list && echo same\n"
+                      "husk exec one echo inside; husk update --pids-limit 88 one; cat /sys/fs/cgroup/pids" + part + "/leaf/pids.max\n"
+                      "husk delete -f one; ls -d " + parts + "/leaf 2>/dev/null | wc -l\n";
+  const auto done = as_user(bench, script, R"(s,"sh","sh"\, "-c"\, "sleep 1000",; s,"linux": {,"linux": { "cgroupsPath": ")" + part +
+                            R"(/leaf"\, "resources": {"pids": {"limit": 77}\, "devices": [{"allow": false\, "access": "rwm"}]}\,,)", own);
+  CHECK_MESSAGE(done.out == "status 0\n77\nsame\ninside\n88\n0\n", said(done));
+  const auto removed = bench.shell("for d in " + parts + "; do find $d -depth -type d -exec rmdir {} + || exit 1; done");
+  CHECK_MESSAGE(removed.status.code == 0, removed.err);
+}
