@@ -1,3 +1,8 @@
+#include <algorithm>
+#include <array>
+
+#include "base/format.h"
+#include "base/text.h"
 #include "oci-spec/fields.h"
 #include "oci-spec/parse_config.h"
 #include "oci-spec/parse_parts.h"
@@ -124,10 +129,24 @@ Result<std::vector<RdmaLimit>> read_rdma(const JsonReader& json) {
   return limits;
 }
 
+constexpr std::array<std::string_view, 9> kMembers{"devices",        "memory",  "cpu",  "pids",   "blockIO",
+                                                   "hugepageLimits", "network", "rdma", "unified"};
+
+// A whole config.json, or its "resources" with the name, would change nothing without a word. {} is what callers send
+// that have nothing to change, and null what some write for "as it is".
+Status check_form(const JsonReader& reader) {
+  TRY(reader.expect_object());
+  const auto& members = *reader.json().as_object();
+  const auto is_known = [](const Json::Member& member) { return std::ranges::find(kMembers, member.name) != kMembers.end(); };
+  if (members.empty() || std::ranges::any_of(members, is_known)) return ok();
+  return Error{Kind::invalid, format_text("{} is no limit, and there is no other member", quote(members.front().name))}.hint(
+      "write the members of linux.resources alone, as {\"memory\":{\"limit\":67108864}}");
+}
+
 Result<Resources> parse_valid_resources(std::string_view text) {
   const auto json = TRY(parse_json(text));
   const JsonReader reader{json};
-  TRY(reader.expect_object());
+  TRY(check_form(reader));
   auto resources = TRY(read_resources(reader));
   TRY(validate_resources(resources, ""));
   return resources;

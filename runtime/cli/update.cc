@@ -14,7 +14,7 @@ namespace husk::cli {
 namespace {
 
 constexpr std::array kOptions{
-    Option{'r', "resources", "FILE", "JSON file with \"resources\" as in config.json, - for standard input; excludes the flags below"},
+    Option{'r', "resources", "FILE", "JSON file with the contents of linux.resources, - for standard input; excludes the flags below"},
     Option{0, "blkio-weight", "N", "share of block I/O, 10 to 1000"},
     Option{0, "cpu-period", "US", "length of the period that the quota counts for, in microseconds"},
     Option{0, "cpu-quota", "US", "CPU time in each period, in microseconds; -1 for no limit"},

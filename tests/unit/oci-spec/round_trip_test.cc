@@ -29,6 +29,17 @@ bool same(const Json& a, const Json& b) {
   return a.dump() == b.dump();
 }
 
+TEST_CASE("parse_resources: members of linux.resources alone; nothing at all, or null, is no change") {
+  for (const auto* text : {"{}", R"({"memory":null})", R"({"later":1,"pids":{"limit":5}})"}) {
+    CAPTURE(text);
+    CHECK(parse_resources(text).has_value());
+  }
+  for (const auto* text : {R"({"resources":{}})", R"({"linux":{"resources":{"pids":{"limit":5}}}})", R"({"later":1})", "[]"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_resources(text).has_value());
+  }
+}
+
 TEST_CASE("what callers write is accepted, and written back it parses to the same") {
   for (const auto* name : {"minimal.json", "containerd.json", "podman.json", "full.json"}) {
     CAPTURE(name);
