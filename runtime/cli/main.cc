@@ -182,7 +182,7 @@ Command dispatch(const Parsed& globals_parsed, const std::string& name, const Ar
   if (name == "image" || name == "pod") return {name, run_sibling("husk-" + name, rest)};
   const auto verb = std::find_if(kVerbs.begin(), kVerbs.end(), [&](const Verb* item) { return item->name == name; });
   if (verb == kVerbs.end()) return {name, refuse_verb(globals_parsed)};
-  const auto parsed = parse_options((*verb)->options, rest, (*verb)->takes_command);
+  const auto parsed = parse_options((*verb)->options, rest, (*verb)->takes_command, kGlobals);
   const auto closed = parsed.has_value() ? close_stray_descriptors(**verb, parsed.value()) : ok();
   // The log after the strays are closed, and before any error: it must hold that error.
   const auto logging = open_log(globals_parsed);

@@ -83,7 +83,8 @@ struct Separated {
   std::vector<std::string> positional;
 };
 
-Result<Separated> separate(std::span<const Option> options, const Arguments& arguments, bool stop_at_second) {
+Result<Separated> separate(std::span<const Option> options, const Arguments& arguments, bool stop_at_second,
+                           std::span<const Option> globals) {
   Separated parts;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const auto argument = normalize(options, arguments[i]);
@@ -96,6 +97,9 @@ Result<Separated> separate(std::span<const Option> options, const Arguments& arg
       parts.positional.push_back(argument);
       continue;
     }
+    if (!is_known(options, argument) && is_known(globals, normalize(globals, argument)))
+      return Error{Kind::invalid, format_text("unknown option {}", quote(argument))}.hint(
+          format_text("options for all verbs stand before the verb: husk {} ...", argument));
     if (!is_known(options, argument)) return unknown_option(arguments[i]);
     TRY(check_flag_value(options, argument));
     const auto* option = takes_next(options, argument);
@@ -182,8 +186,9 @@ Result<ContainerId> Parsed::only_id() const {
   return id_at(0);
 }
 
-Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second) {
-  auto parts = TRY(separate(options, arguments, stop_at_second));
+Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second,
+                             std::span<const Option> globals) {
+  auto parts = TRY(separate(options, arguments, stop_at_second, globals));
   Parsed parsed;
   parsed.positional_ = std::move(parts.positional);
   if (parts.options.empty()) return parsed;

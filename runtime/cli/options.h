@@ -38,7 +38,8 @@ class Parsed {
   Status at_most(std::size_t count) const;
 
  private:
-  friend Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second);
+  friend Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second,
+                                      std::span<const Option> globals);
   struct Given {
     std::string name;
     std::string value;
@@ -48,8 +49,10 @@ class Parsed {
   std::vector<std::string> positional_;
 };
 
-// `stop_at_second`: from the second positional on nothing is an option (`exec ID COMMAND -x`).
-Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second = false);
+// `stop_at_second`: from the second positional on nothing is an option (`exec ID COMMAND -x`). `globals`: those before the
+// verb, for the error about one that stands behind it.
+Result<Parsed> parse_options(std::span<const Option> options, const Arguments& arguments, bool stop_at_second = false,
+                             std::span<const Option> globals = {});
 
 // Where the first positional stands: the verb among the global options.
 std::size_t find_first_positional(std::span<const Option> options, const Arguments& arguments);

@@ -31,3 +31,14 @@ TEST_CASE("update --resources: a whole config.json, its resources by name and un
   }
   CHECK(contains(read_file(bench.root() + "/" + bench.id() + "/config.json").value(), "\"pids\":{\"limit\":33}"));
 }
+
+TEST_CASE("an option for all verbs behind the verb: the error says where it stands") {
+  REQUIRE_E2E();
+  Bench bench;
+  for (const std::string word : {"--root", "--log-format=json", "-debug"}) {
+    const auto done = bench.husk({"run", word, "x", bench.id()});
+    CHECK(done.status.code == 1);
+    CHECK_MESSAGE(contains(done.err, "stand before the verb: husk -"), done.err);
+  }
+  CHECK(contains(bench.husk({"run", "--nonsense", bench.id()}).err, "see --help"));
+}
