@@ -36,7 +36,7 @@ Status check_memory(const oci::MemoryLimits& memory) {
   if (swap > 0 && limit <= 0)
     return invalid("memory/swap", "a limit of memory + swap needs a memory limit beside it");
   if (swap > 0 && swap < limit)
-    return invalid("memory/swap", format_text("{} is less than the memory limit {}; it counts memory + swap", swap, limit));
+    return invalid("memory/swap", format_text("{} is less than the memory limit {}; it counts memory + swap", swap, limit)).hint("give both limits");
   return ok();
 }
 

@@ -2,6 +2,7 @@
 // stand there in order.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,8 +36,10 @@ struct Created {
   UniqueFd terminal;       // foreground with a terminal and no console socket: where its master arrives
 };
 enum class StartThrough : std::uint8_t { socket, nothing };
-// create: StartThrough::socket. run: nothing, the program follows at once.
-Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through);
+// create: StartThrough::socket. run: nothing, the program follows at once. `begin` comes when the configuration is read
+// (of a FIFO, perhaps never) and nothing is made yet.
+Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through,
+                                 const std::function<Status()>& begin = {});
 
 // `notify_socket`: the host's $NOTIFY_SOCKET, "" for none; with one it waits until the container says it is ready.
 Status start_container(const StateStore& store, const ContainerId& id, const std::string& notify_socket = "");

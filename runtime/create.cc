@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "annotations.h"
 #include "base/clock.h"
@@ -85,9 +86,8 @@ Result<std::shared_ptr<cgroups::Cgroup>> make_cgroup(const ContainerPlan& plan, 
   auto made = cgroups::create(plan.cgroup, cgroups::Devices::later);
   if (!made.has_value() && made.error().kind() == Kind::denied &&
       can_do_without_cgroup(plan.cgroup, spec.linux.cgroups_path)) {
-    // An engine that has made the namespace knows; a plain user should.
-    const auto text = format_text("runs without a cgroup, limits could not be applied: {}", made.error().to_string());
-    is_in_container_user_namespace() ? log::warning(text) : log::debug(text);
+    // Nobody asked for a limit. Device rules go with it: in a user namespace no device node can be made.
+    log::debug("runs without a cgroup: {}", made.error().to_string());
     record.cgroup_path.clear();
     record.cgroup_claimed = true;
     record.cgroup_driver = cgroups::Driver::disabled;
@@ -185,12 +185,22 @@ Status adopt_into_scope(cgroups::Cgroup& cgroup, Created& created, pid_t process
 }
 
 Status write_pid_file(const std::string& path, pid_t pid) {
-  return write_atomically(AT_FDCWD, path, format_text("{}", pid)).during("write pid file");
+  return write_atomically(AT_FDCWD, path, format_text("{}", pid)).during("write pid file").hint("--pid-file must name a file in a directory that is there");
+}
+
+// A pipe gives its text once, and husk may have to start anew: that comes first, or cannot be.
+Status start_anew_before_pipe(const std::string& path, const CreateOptions& options) {
+  const auto info = sys::fstatat(AT_FDCWD, path, 0);
+  if (!info.has_value() || S_ISREG(info.value().st_mode)) return ok();
+  if (::geteuid() != 0)
+    return Error{Kind::invalid, format_text("{} is no regular file, and a plain user's husk reads its configuration twice", quote(path))};
+  return run_from_readonly_mount(options.preserve_fds);
 }
 
 // Room 1: the text is read once; later edits of the file change nothing.
 Result<std::string> read_config_file(const CreateOptions& options) {
   const auto path = options.config_path.empty() ? options.bundle + "/config.json" : options.config_path;
+  TRY(start_anew_before_pipe(path, options));
   auto text = read_file(path, oci::JsonLimits{}.max_bytes).during("read configuration");
   if (text.has_value()) return text;
   const bool missing = text.error().os_errno() == ENOENT || text.error().os_errno() == ENOTDIR;
@@ -205,7 +215,8 @@ Result<oci::Spec> saved_spec(const ContainerDir& directory) {
   return oci::parse_config(text).during("the container's saved configuration");
 }
 
-Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through) {
+Result<Created> create_container(const StateStore& store, const CreateOptions& options, StartThrough through,
+                                 const std::function<Status()>& begin) {
   const auto config = TRY(read_config_file(options));
   auto spec = TRY(oci::parse_config(config).during("config.json"));
   TRY(enter_new_user_namespace(spec, options.preserve_fds));
@@ -224,6 +235,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   const bool terminal = plan.process.has_value() && plan.process->terminal;
   const auto console = TRY(connect_console(terminal, options.console_socket, pidfd_socket_of(plan, options)));
   warn_of_unused(plan.rootfs);
+  if (begin) TRY(begin());
 
   Rollback undo;
   auto record = first_record(plan);

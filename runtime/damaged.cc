@@ -50,7 +50,7 @@ Status remove_damaged(const ContainerDir& directory, const Error& damage) {
                                                 damage.what(), spec.error().what())}
         .hint(format_text("look for processes and a cgroup of the container, end them, then rm -r {}", directory.path()));
   for (const auto& path : possible_cgroups(spec.value(), id)) TRY(remove_uninhabited(path, id).during(damage.what()));
-  log::warning(format_text("{}: nobody lives in the cgroup that config.json names; what is left is removed", damage.to_string()));
+  log::warning(format_text("{}: nobody lives in the cgroup that config.json names; what is left is removed", damage.what()));
   return directory.remove();
 }
 

@@ -31,7 +31,6 @@ struct Watched {
 Result<Watched> open_watched(const StateStore& store, const ContainerId& id) {
   const auto directory = TRY(store.open(id));
   auto record = directory.read();
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(id.text());
   if (!record.has_value()) return std::move(record).error();
   auto init = TRY(open_alive(record.value().init));
   if (!init.has_value()) return Error{Kind::wrong_state, "container not running: no such process"};

@@ -36,7 +36,6 @@ struct Target {
 Result<Target> open_target(const StateStore& store, const ExecOptions& options) {
   const auto directory = TRY(store.open(options.id));
   auto record = directory.read();
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(options.id.text());
   if (!record.has_value()) return std::move(record).error();
   const auto phase = TRY(directory.live_phase(record.value()));
   if (phase == Phase::paused && !options.ignore_paused)

@@ -1,5 +1,6 @@
 #include "hooks.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -59,7 +60,17 @@ Result<UniqueFd> open_output(const oci::State& state, std::string_view kind, std
   return sys::openat(AT_FDCWD, *path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600).during(format_text("annotation {}", key));
 }
 
-Status run_hook(const oci::Hook& hook, std::string_view kind, const oci::State& about) {
+// Nothing when the time is over. Who ends the container's init while a hook runs for it (delete --force) wants it to end
+// too; the destructor of `child` kills it.
+Result<std::optional<ExitStatus>> wait_for_hook(Child& child, int timeout, const UniqueFd* init) {
+  std::vector<sys::PollEntry> entries{{.fd = child.pidfd(), .events = POLLIN}, {.fd = init != nullptr ? init->get() : -1, .events = POLLIN}};
+  TRY(sys::poll(entries, timeout));
+  if (entries[0].revents == 0 && entries[1].revents != 0)
+    return Error{Kind::unavailable, "the container's init ended while the hook ran"};
+  return child.wait_for(0);
+}
+
+Status run_hook(const oci::Hook& hook, std::string_view kind, const oci::State& about, const UniqueFd* init) {
   const auto state = oci::hook_state_json(about).dump();
   const auto input = TRY(sys::memfd_create("hook-state", MFD_CLOEXEC));
   TRY(sys::write_all(input.get(), state));
@@ -74,8 +85,8 @@ Status run_hook(const oci::Hook& hook, std::string_view kind, const oci::State& 
                        .descriptors = {{.from = input.get(), .target = 0},
                                        {.from = out.get(), .target = 1},
                                        {.from = err.get(), .target = 2}}};
-  auto child = TRY(spawn(options));
-  const auto ended = TRY(child.wait_for(timeout_ms(hook)));
+  auto child = TRY(spawn(options).hint("\"path\" of a hook is an absolute path to a program"));
+  const auto ended = TRY(wait_for_hook(child, timeout_ms(hook), init));
   if (!ended.has_value())
     return Error{Kind::timed_out, format_text("hook {} timed out after {} s", quote(hook.path), *hook.timeout_seconds)};
   if (ended->success()) return ok();
@@ -87,15 +98,15 @@ Status run_hook(const oci::Hook& hook, std::string_view kind, const oci::State& 
 
 }  // namespace
 
-Status run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state) {
+Status run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state, const UniqueFd* init) {
   for (std::size_t i = 0; i < hooks.size(); ++i)
-    TRY(run_hook(hooks[i], kind, state).during(format_text("error running {} hook #{}", kind, i)));
+    TRY(run_hook(hooks[i], kind, state, init).during(format_text("error running {} hook #{}", kind, i)));
   return ok();
 }
 
 void run_all_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state) {
   for (std::size_t i = 0; i < hooks.size(); ++i) {
-    const auto done = run_hook(hooks[i], kind, state);
+    const auto done = run_hook(hooks[i], kind, state, nullptr);
     if (!done.has_value()) log::warning(format_text("{} hook #{}: {}", kind, i, done.error().to_string()));
   }
 }

@@ -123,12 +123,12 @@ bool has_host_hooks(const ContainerPlan& plan) {
   return !plan.hooks.prestart.empty() || !plan.hooks.create_runtime.empty();
 }
 
-Status run_host_hooks(const ContainerPlan& plan, const Channel& channel, const oci::State& state) {
+Status run_host_hooks(const ContainerPlan& plan, const InitProcess& init, const oci::State& state) {
   if (!has_host_hooks(plan)) return ok();
-  TRY(channel.expect(Step::mounted));  // handshake 2
-  TRY(run_hooks(plan.hooks.prestart, "prestart", state));
-  TRY(run_hooks(plan.hooks.create_runtime, "createRuntime", state));
-  return channel.send(Step::hooks_ran);  // handshake 3
+  TRY(init.channel.expect(Step::mounted));  // handshake 2
+  TRY(run_hooks(plan.hooks.prestart, "prestart", state, &init.pidfd));
+  TRY(run_hooks(plan.hooks.create_runtime, "createRuntime", state, &init.pidfd));
+  return init.channel.send(Step::hooks_ran);  // handshake 3
 }
 
 // A child with nothing to wait for works while we write its record: should we be killed before that,
@@ -227,7 +227,7 @@ Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::
   TRY(fault_point("id-maps"));
   TRY(restrict_devices(input));
   (void)init.channel.send(Step::go);  // handshake 1; a child that is gone has said why: the next read tells
-  TRY(run_host_hooks(input.plan, init.channel, state));
+  TRY(run_host_hooks(input.plan, init, state));
   TRY(fault_point("host-hooks"));
   TRY(init.channel.expect(Step::ready));  // handshake 4
   if (input.start_socket.is_open()) return ok();

@@ -38,8 +38,14 @@ Error does_not_exist(std::string_view id) {
 }
 
 Result<Record> ContainerDir::read() const {
-  const auto text = TRY(read_file_at(directory_.get(), kStateFile).during("read container state"));
-  auto record = TRY(parse_record(text).during(format_text("{}/{}", path_, kStateFile)));
+  const auto id = path_.substr(path_.rfind('/') + 1);
+  const auto remedy = format_text("husk delete --force {}", id);
+  const auto text = read_file_at(directory_.get(), kStateFile).during("read container state");
+  // Its husk was killed before the first record, or the directory is somebody else's.
+  if (!text.has_value() && text.error().kind() == Kind::not_found)
+    return does_not_exist(id).hint(format_text("only its directory is there; unless a create is at work, remove it: {}", remedy));
+  if (!text.has_value()) return text.error();
+  auto record = TRY(parse_record(text.value()).during(format_text("{}/{}", path_, kStateFile)).hint(remedy));
   record.owner = TRY(sys::fstat(directory_.get())).st_uid;  // a plain user's husk is root where it makes it
   return record;
 }

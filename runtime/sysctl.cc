@@ -54,8 +54,8 @@ Status apply_sysctls(int proc_fd, const std::vector<SysctlWrite>& writes) {
                        .mode = 0,
                        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
     const auto step = format_text("set sysctl {}", quote(item.key));
-    const auto file = TRY(sys::openat2(proc_fd, "sys/" + item.path, how).during(step));
-    TRY(sys::write_all(file.get(), item.value).during(step));
+    const auto file = TRY(sys::openat2(proc_fd, "sys/" + item.path, how).during(step).hint("this kernel has no such sysctl, or not in a namespace"));
+    TRY(sys::write_all(file.get(), item.value).during(step).hint(format_text("is {} a value for it?", quote(item.value))));
   }
   return ok();
 }

@@ -186,8 +186,6 @@ Result<Opened> open_locked(const StateStore& store, const ContainerId& id) {
   TRY(directory.lock());
   if (directory.is_gone()) return does_not_exist(id.text());
   auto record = directory.read();
-  // Its husk was killed before the first record.
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(id.text());
   if (!record.has_value()) return std::move(record).error();
   const auto phase = TRY(directory.live_phase(record.value()));
   return Opened{.directory = std::move(directory), .record = std::move(record).value(), .phase = phase};
@@ -220,7 +218,6 @@ Status finish_start(Created& created) {
 Status kill_container(const StateStore& store, const KillOptions& options) {
   const auto directory = TRY(store.open(options.id));
   auto record = directory.read();
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(options.id.text());
   if (!record.has_value()) return std::move(record).error();
   const auto init = TRY(open_alive(record.value().init));
   if (options.all) {

@@ -60,7 +60,6 @@ Result<bool> wait_until_over(const UniqueFd& pidfd, int timeout_ms) {
 Result<int> wait_for_container(const StateStore& store, const ContainerId& id) {
   const auto directory = TRY(store.open(id));
   const auto record = directory.read();
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return does_not_exist(id.text());
   if (!record.has_value()) return record.error();
   if (record.value().init.pid == 0)
     return Error{Kind::wrong_state, "cannot wait for a container that is being created"}.hint("wait after husk create");

@@ -138,4 +138,8 @@ void write(Level level, std::string_view message) {
     write_line(to.file.get(), format_text("time=\"{}\" level={} msg={}\n", time, name_of(level), json_string(message)));
 }
 
+void debug_arguments(fmt::string_view text, fmt::format_args args) {
+  if (sink().options.lowest == Level::debug) debug(format_arguments(text, args));
+}
+
 }  // namespace husk::log

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/format.h"
 #include "base/result.h"
 
 namespace husk::log {
@@ -32,6 +33,12 @@ Result<Level> parse_level(std::string_view text);  // debug, info, warning, erro
 // one write(). Thread-safe.
 void write(Level level, std::string_view message);
 inline void debug(std::string_view message) { write(Level::debug, message); }
+// The text is made only when somebody reads it.
+void debug_arguments(fmt::string_view text, fmt::format_args args);
+template <class First, class... Rest>
+void debug(fmt::format_string<First, Rest...> text, First&& first, Rest&&... rest) {
+  debug_arguments(text, fmt::make_format_args(first, rest...));
+}
 inline void info(std::string_view message) { write(Level::info, message); }
 inline void warning(std::string_view message) { write(Level::warning, message); }
 inline void error(std::string_view message) { write(Level::error, message); }

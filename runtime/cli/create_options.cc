@@ -17,6 +17,19 @@ Result<std::string> absolute_or_empty(const std::string& path) {
   return absolute_path(path);
 }
 
+// Standard input stays; whatever else the caller has open is closed before any file is opened.
+Result<std::string> config_path(const std::string& path) {
+  if (path == "-") return std::string{"/dev/stdin"};
+  for (const std::string_view place : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(place)) continue;
+    const auto number = parse_uint32(std::string_view{path}.substr(place.size()));
+    if (number.has_value() && number.value() > 2)
+      return Error{Kind::invalid, format_text("--config {}: open descriptors of the caller are closed first of all (CVE-2024-21626)", quote(path))}.hint(
+          "give the name of a file, or - for standard input: jq ... | husk run -f - ID");
+  }
+  return absolute_or_empty(path);
+}
+
 }  // namespace
 
 int announced_fds() {
@@ -42,7 +55,7 @@ Result<runtime::CreateOptions> make_create_options(const Globals& globals, const
   options.bundle = TRY(absolute_path(bundle));
   while (options.bundle.size() > 1 && (options.bundle.ends_with("/.") || options.bundle.ends_with('/')))
     options.bundle.pop_back();
-  options.config_path = TRY(absolute_or_empty(parsed.text("config")));
+  options.config_path = TRY(config_path(parsed.text("config")));
   options.console_socket = TRY(absolute_or_empty(parsed.text("console-socket")));
   options.pidfd_socket = TRY(absolute_or_empty(parsed.text("pidfd-socket")));
   options.pid_file = TRY(absolute_or_empty(parsed.text("pid-file")));

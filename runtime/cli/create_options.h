@@ -7,7 +7,7 @@
 namespace husk::cli {
 
 inline constexpr Option kBundleOption{'b', "bundle", "DIR", "directory with config.json and rootfs (default: here)"};
-inline constexpr Option kConfigOption{'f', "config", "FILE", "read this file instead of DIR/config.json"};
+inline constexpr Option kConfigOption{'f', "config", "FILE", "read this file instead of DIR/config.json, - for standard input"};
 inline constexpr Option kConsoleSocketOption{0, "console-socket", "PATH", "send the terminal's master to this socket"};
 inline constexpr Option kPidfdSocketOption{0, "pidfd-socket", "PATH", "send a pidfd of the first process to this socket"};
 inline constexpr Option kPidFileOption{0, "pid-file", "FILE", "write the pid of the first process there"};

@@ -100,7 +100,6 @@ Result<int> run_ps(const Globals& globals, const Parsed& parsed) {
   const auto request = TRY(parse_request(parsed));
   const auto directory = TRY(runtime::StateStore{globals.root}.open(id));
   const auto record = directory.read();
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return runtime::does_not_exist(id.text());
   if (!record.has_value()) return record.error();
   const auto cgroup = TRY(runtime::open_cgroup(record.value()));
   const auto pids = TRY(cgroup->processes());

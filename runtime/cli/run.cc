@@ -39,8 +39,11 @@ Result<int> run_run(const Globals& globals, const Parsed& parsed) {
   options.foreground = !detach && options.console_socket.empty();
   const runtime::StateStore store{globals.root};
   std::optional<runtime::Foreground> foreground;
-  if (!detach) foreground = TRY(runtime::Foreground::create(!parsed.has("no-subreaper")));
-  auto created = TRY(runtime::create_container(store, options, runtime::StartThrough::nothing));
+  const auto take_signals = [&]() -> Status {
+    if (!detach) foreground = TRY(runtime::Foreground::create(!parsed.has("no-subreaper")));
+    return ok();
+  };
+  auto created = TRY(runtime::create_container(store, options, runtime::StartThrough::nothing, take_signals));
   TRY(finish_or_destroy(created, options.pid_file));
   if (!foreground.has_value()) {
     if (created.notify.has_value()) TRY(created.notify->wait_ready(created.init.pid, created.init.pidfd));

@@ -12,7 +12,6 @@ Result<int> run_state(const Globals& globals, const Parsed& parsed) {
   const auto id = TRY(parsed.only_id());
   const auto directory = TRY(runtime::StateStore{globals.root}.open(id));
   const auto record = directory.read();
-  if (!record.has_value() && record.error().kind() == Kind::not_found) return runtime::does_not_exist(id.text());
   if (!record.has_value()) return record.error();
   const auto phase = TRY(directory.live_phase(record.value()));
   TRY(print(runtime::printed_state(record.value(), phase).dump(2) + "\n"));

@@ -55,7 +55,7 @@ std::string why_denied(const std::string& path) {
   if (!S_ISREG(info.value().st_mode)) return "it is not a regular file";
   if ((info.value().st_mode & 0111) == 0) return format_text("its mode {:04o} lets nobody execute it", info.value().st_mode & 07777);
   if ((static_cast<unsigned long>(place.value().f_flags) & ST_NOEXEC) != 0)
-    return "it is on a mount with the option noexec: remove that from \"/mounts\"";
+    return "it is on a mount with the option noexec, of \"/mounts\" or of the host where the rootfs is";
   return format_text("its mode {:04o} and owner {}:{} do not let this user execute it", info.value().st_mode & 07777,
                      info.value().st_uid, info.value().st_gid);
 }
@@ -146,7 +146,7 @@ Result<UniqueFd> open_regular(const std::string& path, const FileIdentity& own) 
 }  // namespace
 
 Result<std::string> find_program(const std::string& name, const std::vector<std::string>& env) {
-  if (name.empty()) return exec_error(Kind::not_found, name, "executable file not found in $PATH");
+  if (name.empty()) return exec_error(Kind::not_found, name, "executable file not found in $PATH").hint("\"/process/args/0\" is empty");
   if (name.find('/') != std::string::npos) {
     auto fine = can_execute(name);
     if (fine.has_value()) return name;

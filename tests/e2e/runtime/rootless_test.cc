@@ -71,7 +71,11 @@ TEST_CASE("rootless: spec --rootless and run work for a plain user, and nothing 
                             R"(s,"sh","sh\"\, \"-c\"\, \"id -u; cat /proc/self/uid_map; cat /proc/self/setgroups; ls /sys >/dev/null \&\& echo x > /dev/null \&\& exit 5",)");
   CHECK_MESSAGE(contains(done.out, "0\n         0      54321          1\ndeny\nstatus 5\n"), said(done));
   CHECK_MESSAGE(done.out.ends_with("status 5\n"), done.out);
-  CHECK_MESSAGE(contains(done.err, "limits could not be applied"), done.err);
+  CHECK_MESSAGE(!contains(done.err, "cgroup"), done.err);  // nobody asked for a limit
+  const auto steps = as_user(bench, "husk --debug run -b b one\n", R"(s,"sh","true",)");
+  CHECK_MESSAGE(contains(steps.err, "debug: runs without a cgroup"), said(steps));
+  const auto piped = as_user(bench, "cat b/config.json | husk run -b b -f - one\n");
+  CHECK_MESSAGE(contains(piped.err, "reads its configuration twice"), said(piped));
 }
 
 TEST_CASE("rootless: create, start, state, exec, kill and delete by a plain user") {
