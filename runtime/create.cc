@@ -131,6 +131,7 @@ Status commit(Created& created, const CreateOptions& options, StartThrough throu
   created.record.stage = through == StartThrough::socket ? Stage::created : Stage::running;
   TRY(created.directory.write(created.record));
   TRY(fault_point("commit"));
+  log::debug("{} is set up", created.record.id);
   TRY(send_pidfd(console.pidfd, created.init.pidfd));
   if (options.pid_file.empty()) return ok();
   undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
@@ -236,6 +237,8 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   const auto console = TRY(connect_console(terminal, options.console_socket, pidfd_socket_of(plan, options)));
   warn_of_unused(plan.rootfs);
   if (begin) TRY(begin());
+  log::debug("planned: namespaces {:#x} new and {} joined, {} mounts, {} devices, cgroup {}", plan.namespaces.clone_flags,
+             plan.namespaces.joins.size(), plan.rootfs.mounts.size(), plan.rootfs.devices.size(), quote(plan.cgroup.path));
 
   Rollback undo;
   auto record = first_record(plan);
@@ -255,6 +258,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   auto cloned = clone_init(input, undo);
   if (!cloned.has_value()) return cgroups::explain_no_process(std::move(cloned).error(), plan.cgroup.path, plan.cgroup.version);
   auto init = std::move(cloned).value();
+  log::debug("init is process {}, its cgroup {}", init.pid, quote(cgroup->path()));
   record.init = TRY(process_ref(init.pid));
   TRY(join_rdt(record.rdt, init.pid));
   TRY(directory.write(record));

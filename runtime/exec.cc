@@ -189,6 +189,8 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     run_exec(input);
   }
   channels.child.close();
+  log::debug("process {} enters namespaces {:#x}{} of {}, cgroup {}", clone.process.pid, namespaces.others,
+             namespaces.pid ? " and the pid namespace" : "", target.record.init.pid, quote(cgroup->path()));
   Started started{.pid = clone.process.pid, .pidfd = std::move(clone.process.pidfd), .terminal = UniqueFd{}};
   if (clone.attached_later) TRY(attach(*cgroup, below_cgroup(options), started, channels.parent, staged).during("enter cgroup"));
   if (staged) {
@@ -205,6 +207,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   TRY(join_rdt(target.record.rdt, started.pid));
   TRY(lead(target, plan, channels.parent, started));
   TRY(fault_point("exec-program"));
+  log::debug("process {} runs {}", started.pid, quote(plan.args.front()));
   TRY(hand_over(console, options, started, undo));
   undo.commit();
   return started;

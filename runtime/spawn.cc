@@ -126,6 +126,7 @@ bool has_host_hooks(const ContainerPlan& plan) {
 Status run_host_hooks(const ContainerPlan& plan, const InitProcess& init, const oci::State& state) {
   if (!has_host_hooks(plan)) return ok();
   TRY(init.channel.expect(Step::mounted));  // handshake 2
+  log::debug("mounts are made: {} prestart and {} createRuntime hooks run", plan.hooks.prestart.size(), plan.hooks.create_runtime.size());
   TRY(run_hooks(plan.hooks.prestart, "prestart", state, &init.pidfd));
   TRY(run_hooks(plan.hooks.create_runtime, "createRuntime", state, &init.pidfd));
   return init.channel.send(Step::hooks_ran);  // handshake 3
@@ -226,10 +227,12 @@ Status set_up_init(const SpawnInput& input, const InitProcess& init, const oci::
   TRY(delegate_cgroup(input));
   TRY(fault_point("id-maps"));
   TRY(restrict_devices(input));
+  log::debug("limits and id maps are set: init goes on");
   (void)init.channel.send(Step::go);  // handshake 1; a child that is gone has said why: the next read tells
   TRY(run_host_hooks(input.plan, init, state));
   TRY(fault_point("host-hooks"));
   TRY(init.channel.expect(Step::ready));  // handshake 4
+  log::debug("init is set up but for its program");
   if (input.start_socket.is_open()) return ok();
   return init.channel.expect_program([&](const ListenerOffer& offer) {  // handshake 6
     return deliver_listener({.path = input.plan.process->listener_path,

@@ -28,6 +28,7 @@ Status check_startable(const Record& record, Phase phase) {
 }
 
 Status run_poststart(const Record& record, const oci::Hooks& hooks) {
+  log::debug("{} poststart hooks run", hooks.poststart.size());
   return run_hooks(hooks.poststart, "poststart", make_state(record, Phase::running));
 }
 
@@ -49,6 +50,7 @@ Status deliver(const ContainerDir& directory, const Record& record, const Channe
 // Tells init to go on, waits until it did, runs poststart hooks.
 Status let_start(const ContainerDir& directory, Record& record, const Channel& connection, const oci::Hooks& hooks) {
   TRY(fault_point("start-record"));
+  log::debug("process {} is told to start", record.init.pid);
   TRY(connection.send(Step::start));  // handshake 5
   TRY(fault_point("start-told"));
   auto running = connection.expect_program(  // handshake 6
@@ -57,6 +59,7 @@ Status let_start(const ContainerDir& directory, Record& record, const Channel& c
     return Error{Kind::internal, "the container's init ended before it ran the program"};
   TRY(std::move(running));
   TRY(fault_point("start-program"));
+  log::debug("the program runs");
   record.stage = Stage::running;
   TRY(directory.write(record));
   TRY(fault_point("start-running"));
@@ -244,12 +247,14 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
   const auto init = TRY(open_alive(record.init));
   if (init.has_value()) {
     TRY(cgroups::check_kill_arrives(record.cgroup_path, record.cgroup_version));
+    log::debug("process {} is killed", record.init.pid);
     auto sent = sys::pidfd_send_signal(init->get(), SIGKILL);
     if (!sent.has_value() && sent.error().os_errno() != ESRCH) return sent;
     thaw_for_kill(record, SIGKILL);
     TRY(wait_for_kill(*init, record.init.pid));
   }
   TRY(fault_point("delete-killed"));
+  log::debug("cgroup {} is removed, then {} poststop hooks run", quote(record.cgroup_path), hooks.poststop.size());
   TRY(remove_cgroup(record).during("remove cgroup"));
   TRY(remove_rdt(record.rdt));
   TRY(fault_point("delete-cgroup"));

@@ -32,6 +32,41 @@ TEST_CASE("update --resources: a whole config.json, its resources by name and un
   CHECK(contains(read_file(bench.root() + "/" + bench.id() + "/config.json").value(), "\"pids\":{\"limit\":33}"));
 }
 
+TEST_CASE("--debug tells the steps of each verb, one JSON object in each line of the log; without it there is not a word") {
+  REQUIRE_E2E();
+  Bench bench;
+  const auto bundle = bench.bundle({"/bin/sleep", "1000"}, [](oci::Spec& spec) {
+    spec.hooks.create_runtime = {{.path = "/bin/true"}};
+  });
+  const auto log = bench.path("steps");
+  struct Row {
+    std::vector<std::string> words;
+    std::string step;
+  };
+  for (const auto& row : {Row{{"create", "-b", bundle, bench.id()}, "createRuntime hooks run"}, Row{{"start", bench.id()}, "the program runs"},
+                          Row{{"exec", bench.id(), "/bin/true"}, "enters namespaces"}, Row{{"update", "--pids-limit", "9", bench.id()}, "of cgroup"},
+                          Row{{"delete", "-f", bench.id()}, "is killed"}}) {
+    CAPTURE(row.step);
+    std::vector<std::string> words{"--debug", "--log", log, "--log-format", "json"};
+    words.insert(words.end(), row.words.begin(), row.words.end());
+    const auto done = bench.husk(words);
+    CHECK_MESSAGE(done.status.code == 0, done.err);
+    CHECK_MESSAGE(contains(done.err, row.step), done.err);
+    const auto text = read_file(log);
+    REQUIRE_OK(text);
+    CHECK_MESSAGE(contains(text.value(), row.step), text.value());
+    for (const auto line : split(trim(text.value()), '\n')) {
+      const auto json = oci::parse_json(line);
+      REQUIRE_OK(json);
+      CHECK(*json.value().find("level")->as_string() == "debug");
+    }
+  }
+  const auto quiet = bench.husk({"--log", bench.path("quiet"), "run", "-b", bench.bundle({"/bin/true"}), bench.id("d")});
+  CHECK(quiet.status.code == 0);
+  CHECK(quiet.err.empty());
+  CHECK(read_file(bench.path("quiet")).value().empty());
+}
+
 TEST_CASE("delete --force ends a create that waits for a hook, and its hook; nothing is left") {
   REQUIRE_E2E();
   for (const auto member : {&oci::Hooks::prestart, &oci::Hooks::create_runtime}) {
