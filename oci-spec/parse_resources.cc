@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/format.h"
-#include "base/text.h"
 #include "oci-spec/fields.h"
 #include "oci-spec/parse_config.h"
 #include "oci-spec/parse_parts.h"
@@ -139,7 +137,7 @@ Status check_form(const JsonReader& reader) {
   const auto& members = *reader.json().as_object();
   const auto is_known = [](const Json::Member& member) { return std::ranges::find(kMembers, member.name) != kMembers.end(); };
   if (members.empty() || std::ranges::any_of(members, is_known)) return ok();
-  return Error{Kind::invalid, format_text("{} is no limit, and there is no other member", quote(members.front().name))}.hint(
+  return Error{Kind::invalid, "no member of it is a limit"}.hint(
       "write the members of linux.resources alone, as {\"memory\":{\"limit\":67108864}}");
 }
 

@@ -120,6 +120,14 @@ Status enter_scope(cgroups::Cgroup& cgroup, Created& created) {
   return fault_point("scope");
 }
 
+Result<InitProcess> clone_explained(const SpawnInput& input, Rollback& undo) {
+  const auto& cgroup = input.plan.cgroup;
+  auto cloned = clone_init(input, undo);
+  if (!cloned.has_value()) return cgroups::explain_no_process(std::move(cloned).error(), cgroup.path, cgroup.version);
+  log::debug("init is process {}, its cgroup {}", cloned.value().pid, cgroup.path);
+  return cloned;
+}
+
 Status set_up(const SpawnInput& input, Created& created) {
   auto done = set_up_init(input, created.init, make_state(created.record, Phase::creating));
   if (done.has_value()) return ok();
@@ -131,7 +139,6 @@ Status commit(Created& created, const CreateOptions& options, StartThrough throu
   created.record.stage = through == StartThrough::socket ? Stage::created : Stage::running;
   TRY(created.directory.write(created.record));
   TRY(fault_point("commit"));
-  log::debug("{} is set up", created.record.id);
   TRY(send_pidfd(console.pidfd, created.init.pidfd));
   if (options.pid_file.empty()) return ok();
   undo.on_failure([path = options.pid_file] { (void)sys::unlinkat(AT_FDCWD, path); });
@@ -194,7 +201,7 @@ Status start_anew_before_pipe(const std::string& path, const CreateOptions& opti
   const auto info = sys::fstatat(AT_FDCWD, path, 0);
   if (!info.has_value() || S_ISREG(info.value().st_mode)) return ok();
   if (::geteuid() != 0)
-    return Error{Kind::invalid, format_text("{} is no regular file, and a plain user's husk reads its configuration twice", quote(path))};
+    return Error{Kind::invalid, "a plain user's husk reads its configuration twice: it must be a regular file"};
   return run_from_readonly_mount(options.preserve_fds);
 }
 
@@ -237,8 +244,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
   const auto console = TRY(connect_console(terminal, options.console_socket, pidfd_socket_of(plan, options)));
   warn_of_unused(plan.rootfs);
   if (begin) TRY(begin());
-  log::debug("planned: namespaces {:#x} new and {} joined, {} mounts, {} devices, cgroup {}", plan.namespaces.clone_flags,
-             plan.namespaces.joins.size(), plan.rootfs.mounts.size(), plan.rootfs.devices.size(), quote(plan.cgroup.path));
+  log::debug("planned: {} mounts, {} devices, cgroup {}", plan.rootfs.mounts.size(), plan.rootfs.devices.size(), plan.cgroup.path);
 
   Rollback undo;
   auto record = first_record(plan);
@@ -255,10 +261,7 @@ Result<Created> create_container(const StateStore& store, const CreateOptions& o
                          .preserve_fds = options.preserve_fds,
                          .listen_fds = options.listen_fds,
                          .close_in_child = ours_alone(directory, console, proxy)};
-  auto cloned = clone_init(input, undo);
-  if (!cloned.has_value()) return cgroups::explain_no_process(std::move(cloned).error(), plan.cgroup.path, plan.cgroup.version);
-  auto init = std::move(cloned).value();
-  log::debug("init is process {}, its cgroup {}", init.pid, quote(cgroup->path()));
+  auto init = TRY(clone_explained(input, undo));
   record.init = TRY(process_ref(init.pid));
   TRY(join_rdt(record.rdt, init.pid));
   TRY(directory.write(record));

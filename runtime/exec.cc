@@ -189,8 +189,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
     run_exec(input);
   }
   channels.child.close();
-  log::debug("process {} enters namespaces {:#x}{} of {}, cgroup {}", clone.process.pid, namespaces.others,
-             namespaces.pid ? " and the pid namespace" : "", target.record.init.pid, quote(cgroup->path()));
+  log::debug("process {} enters namespaces of {}, cgroup {}", clone.process.pid, target.record.init.pid, target.record.cgroup_path);
   Started started{.pid = clone.process.pid, .pidfd = std::move(clone.process.pidfd), .terminal = UniqueFd{}};
   if (clone.attached_later) TRY(attach(*cgroup, below_cgroup(options), started, channels.parent, staged).during("enter cgroup"));
   if (staged) {
@@ -207,7 +206,7 @@ Result<Started> start_exec(const Target& target, const ProcessPlan& plan, const 
   TRY(join_rdt(target.record.rdt, started.pid));
   TRY(lead(target, plan, channels.parent, started));
   TRY(fault_point("exec-program"));
-  log::debug("process {} runs {}", started.pid, quote(plan.args.front()));
+  log::debug("process {} runs its program", started.pid);
   TRY(hand_over(console, options, started, undo));
   undo.commit();
   return started;

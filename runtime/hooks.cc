@@ -67,7 +67,7 @@ Result<std::optional<ExitStatus>> wait_for_hook(Child& child, int timeout, const
   TRY(sys::poll(entries, timeout));
   if (entries[0].revents == 0 && entries[1].revents != 0)
     return Error{Kind::unavailable, "the container's init ended while the hook ran"};
-  return child.wait_for(0);
+  return entries[0].revents == 0 ? std::optional<ExitStatus>{} : std::optional{TRY(child.wait())};
 }
 
 Status run_hook(const oci::Hook& hook, std::string_view kind, const oci::State& about, const UniqueFd* init) {

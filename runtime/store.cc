@@ -38,14 +38,13 @@ Error does_not_exist(std::string_view id) {
 }
 
 Result<Record> ContainerDir::read() const {
-  const auto id = path_.substr(path_.rfind('/') + 1);
-  const auto remedy = format_text("husk delete --force {}", id);
+  constexpr const char* kRemedy = "unless a create is at work, husk delete --force removes what is left";
   const auto text = read_file_at(directory_.get(), kStateFile).during("read container state");
   // Its husk was killed before the first record, or the directory is somebody else's.
   if (!text.has_value() && text.error().kind() == Kind::not_found)
-    return does_not_exist(id).hint(format_text("only its directory is there; unless a create is at work, remove it: {}", remedy));
+    return does_not_exist(std::string_view{path_}.substr(path_.rfind('/') + 1)).hint(kRemedy);
   if (!text.has_value()) return text.error();
-  auto record = TRY(parse_record(text.value()).during(format_text("{}/{}", path_, kStateFile)).hint(remedy));
+  auto record = TRY(parse_record(text.value()).during(format_text("{}/{}", path_, kStateFile)).hint(kRemedy));
   record.owner = TRY(sys::fstat(directory_.get())).st_uid;  // a plain user's husk is root where it makes it
   return record;
 }

@@ -55,7 +55,7 @@ Status apply_sysctls(int proc_fd, const std::vector<SysctlWrite>& writes) {
                        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
     const auto step = format_text("set sysctl {}", quote(item.key));
     const auto file = TRY(sys::openat2(proc_fd, "sys/" + item.path, how).during(step).hint("this kernel has no such sysctl, or not in a namespace"));
-    TRY(sys::write_all(file.get(), item.value).during(step).hint(format_text("is {} a value for it?", quote(item.value))));
+    TRY(sys::write_all(file.get(), item.value).during(step).hint("it does not take this value"));
   }
   return ok();
 }

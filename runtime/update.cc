@@ -1,7 +1,6 @@
 // husk update: other limits for a container that is there.
 #include "base/format.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "cgroups/cgroup.h"
 #include "cgroups/device_rules.h"
 #include "container.h"
@@ -189,7 +188,7 @@ Status update_container(const StateStore& store, const ContainerId& id, const oc
   if (changes_devices(spec.linux.resources, change)) plan.replaced_rules = cgroups::complete_rules(spec.linux.resources.devices);
   const auto cgroup = TRY(open_cgroup(record));
   const auto config = TRY(config_with(opened.directory, merged));
-  log::debug("{} files of cgroup {} change", plan.files.size(), quote(cgroup->path()));
+  log::debug("{} files of cgroup {} change", plan.files.size(), record.cgroup_path);
   return opened.directory.replace_config(config, [&]() -> Status {
     TRY(cgroup->apply(plan).during("update limits"));
     return fault_point("update");

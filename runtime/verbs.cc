@@ -254,7 +254,7 @@ Status destroy(const ContainerDir& directory, const Record& record, const oci::H
     TRY(wait_for_kill(*init, record.init.pid));
   }
   TRY(fault_point("delete-killed"));
-  log::debug("cgroup {} is removed, then {} poststop hooks run", quote(record.cgroup_path), hooks.poststop.size());
+  log::debug("cgroup {} is removed, then {} poststop hooks run", record.cgroup_path, hooks.poststop.size());
   TRY(remove_cgroup(record).during("remove cgroup"));
   TRY(remove_rdt(record.rdt));
   TRY(fault_point("delete-cgroup"));

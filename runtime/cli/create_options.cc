@@ -24,7 +24,7 @@ Result<std::string> config_path(const std::string& path) {
     if (!path.starts_with(place)) continue;
     const auto number = parse_uint32(std::string_view{path}.substr(place.size()));
     if (number.has_value() && number.value() > 2)
-      return Error{Kind::invalid, format_text("--config {}: open descriptors of the caller are closed first of all (CVE-2024-21626)", quote(path))}.hint(
+      return Error{Kind::invalid, "--config: open descriptors of the caller are closed first of all (CVE-2024-21626)"}.hint(
           "give the name of a file, or - for standard input: jq ... | husk run -f - ID");
   }
   return absolute_or_empty(path);

@@ -57,8 +57,9 @@ bool is_known(std::span<const Option> options, std::string_view argument) {
 }
 
 // Two habits from other programs get the answer that helps: docker run -it, kill -9.
-Error unknown_option(std::string_view argument) {
+Error unknown_option(std::string_view argument, bool is_global) {
   Error error{Kind::invalid, format_text("unknown option {}", quote(argument))};
+  if (is_global) return std::move(error).hint("options for all verbs stand before the verb: husk --root DIR run ID");
   const bool is_run_it = argument.find('i') != std::string_view::npos && argument.find_first_not_of("-itd") == std::string_view::npos;
   if (argument == "--interactive" || is_run_it)
     return std::move(error).hint("standard input is always connected; exec takes -t, run and create go by process.terminal of config.json");
@@ -97,10 +98,7 @@ Result<Separated> separate(std::span<const Option> options, const Arguments& arg
       parts.positional.push_back(argument);
       continue;
     }
-    if (!is_known(options, argument) && is_known(globals, normalize(globals, argument)))
-      return Error{Kind::invalid, format_text("unknown option {}", quote(argument))}.hint(
-          format_text("options for all verbs stand before the verb: husk {} ...", argument));
-    if (!is_known(options, argument)) return unknown_option(arguments[i]);
+    if (!is_known(options, argument)) return unknown_option(arguments[i], is_known(globals, normalize(globals, argument)));
     TRY(check_flag_value(options, argument));
     const auto* option = takes_next(options, argument);
     if (option == nullptr) {
