@@ -63,6 +63,12 @@ int husk_strcasecmp(const char* one, const char* other);
 char* husk_untranslated(const char* domain, const char* text, int category);
 int husk_no_conversion();
 int husk_no_float();
+int husk_read_only();
+extern const long husk_no_steps[4];
+unsigned husk_btowc(int c);
+unsigned long husk_mbrtowc(wchar_t* wide, const char* text, unsigned long size);
+unsigned long husk_wcrtomb(char* text, wchar_t wide);
+unsigned long husk_wcsrtombs();
 
 int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*)(), void (*)(),
                       void (*rtld_fini)(), void* stack_end);
@@ -95,8 +101,31 @@ extern "C" int husk_strcasecmp(const char* one, const char* other) { return __st
 
 extern "C" char* husk_untranslated(const char*, const char* text, int) { return const_cast<char*>(text); }
 
-// __gconv_find_transform, asked for when a locale other than C is set: 1 is __GCONV_NOCONV of gconv.h.
+// __gconv_find_transform and __wcsmbs_…: asked for when a locale other than C is set, and by fopen(3) with ",ccs=".
+// 1 is __GCONV_NOCONV of gconv.h.
 extern "C" int husk_no_conversion() { return 1; }
+
+// The C locale knows the characters of ASCII and no others. Source: man 3 btowc, mbrtowc, wcrtomb.
+extern "C" unsigned husk_btowc(int c) { return c >= 0 && c < 128 ? static_cast<unsigned>(c) : ~0U; }
+extern "C" unsigned long husk_mbrtowc(wchar_t* wide, const char* text, unsigned long size) {
+  if (text == nullptr) return 0;
+  if (size == 0) return ~1UL;
+  if ((*text & 0x80) != 0) return ~0UL;
+  if (wide != nullptr) *wide = *text;
+  return *text != 0 ? 1 : 0;
+}
+extern "C" unsigned long husk_wcrtomb(char* text, wchar_t wide) {
+  if (text == nullptr) return 1;
+  if (wide < 0 || wide >= 128) return ~0UL;
+  *text = static_cast<char>(wide);
+  return 1;
+}
+// Of printf's %ls, and what it asks before %n of a program with _FORTIFY_SOURCE: an error, and no.
+extern "C" unsigned long husk_wcsrtombs() { return ~0UL; }
+extern "C" int husk_read_only() { return -1; }
+
+// struct gconv_fcts of wcsmbsload.h: no step in either direction. Only streams of wide characters look at it.
+extern "C" const long husk_no_steps[4] = {};
 
 // __printf_fp and __printf_fphex: the error of a printf that has a floating-point number in it. runtime/base/format.h has none.
 extern "C" int husk_no_float() { return -1; }
