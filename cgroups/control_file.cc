@@ -176,7 +176,7 @@ Error explain(Error error, const std::string& path) {
       if (controller == "cpuset")  // Source: validate_change() in the kernel's cpuset.c
         return std::move(error).as(Kind::invalid).hint("the parent's cpuset has not all of these processors or memory nodes, "
                                                        "or a cgroup below uses others");
-      if (controller == "devices") return std::move(error).hint("the kernel takes device rules from the host's root alone; leave them out");
+      if (controller == "devices") return std::move(error).hint("a device rule needs CAP_SYS_ADMIN on the host: run as root with all capabilities, or leave the rules out");
       return std::move(error).hint("no permission in this part of the cgroup hierarchy; it needs CAP_SYS_ADMIN: run "
                                    "as root with all capabilities, or use a path below a cgroup delegated to this user");
     case EBUSY:
